@@ -1,0 +1,120 @@
+package authz
+
+import (
+	"crypto/sha256"
+	"net/netip"
+)
+
+// Kind is what a request asks for. The set is closed; the zero Kind is Malformed, so a
+// forgotten assignment refuses.
+type Kind uint8
+
+const (
+	KindMalformed   Kind = iota // outside the grammar; refused before policy with 400
+	KindUnsupported             // in the grammar, but nothing a customer may do (push, delete, mount, upload, ns)
+	KindPing                    // end-1: GET /v2/ (and /v2)
+	KindManifest                // end-3: by Tag or by Digest, exactly one is set
+	KindBlob                    // end-2: by Digest
+	KindTags                    // end-8: tags/list, with N and Last
+	KindReferrers               // end-12: by Digest, with ArtifactType
+	KindCatalog                 // GET /v2/_catalog, with N and Last
+	KindVersion                 // no HTTP: may Product be had at Version? (`ask`, who-can, portals)
+)
+
+// String returns the name used in records, metrics and input.resource.kind.
+func (k Kind) String() string {
+	switch k {
+	case KindUnsupported:
+		return "unsupported"
+	case KindPing:
+		return "ping"
+	case KindManifest:
+		return "manifest"
+	case KindBlob:
+		return "blob"
+	case KindTags:
+		return "tags"
+	case KindReferrers:
+		return "referrers"
+	case KindCatalog:
+		return "catalog"
+	case KindVersion:
+		return "version"
+	default:
+		return "malformed"
+	}
+}
+
+// Action returns the action a kind of request stands for: pull, list, ping, or "" for
+// what never reaches policy.
+func (k Kind) Action() string {
+	switch k {
+	case KindManifest, KindBlob, KindVersion:
+		return "pull"
+	case KindTags, KindReferrers, KindCatalog:
+		return "list"
+	case KindPing:
+		return "ping"
+	default:
+		return ""
+	}
+}
+
+// Request is one question, parsed once from one message. It holds no secret: a
+// credential is reduced to its hash before a Request exists.
+type Request struct {
+	Kind   Kind
+	Method string // as received, at most 16 bytes; longer ones are cut and Kind is Unsupported
+	Host   string // authority, lower case, with its port if the client sent one; may be invalid or ""
+	Path   string // request target as received, at most 2048 bytes; longer ones are cut and Kind is Malformed
+
+	Repository string // OCI grammar, or "" for KindPing and KindCatalog
+	Tag        string // OCI grammar; set for KindManifest by tag
+	Digest     string // "sha256:" and 64 lower-case hex digits
+	// DigestTag says that Tag has the form sha256-HEX or sha256-HEX.sig|.att|.sbom; Digest
+	// then holds the digest it names, as which it is judged (design §5).
+	DigestTag bool
+
+	N            int    // page size: -1 when not given, else 0–1000
+	Last         string // list position: names after it, bytewise; "" when not given
+	ArtifactType string // referrers filter; "" when not given
+
+	Product, Version string // KindVersion only
+
+	Credential Credential
+	Identity   Identity   // verified by the proxy, never read from headers a client can set
+	Address    netip.Addr // the client's; the zero Addr when the transport does not say
+	Via        string     // ext_authz, http, nginx, traefik, caddy, cli
+}
+
+// CredentialKind says what an Authorization header amounted to.
+type CredentialKind uint8
+
+const (
+	CredentialInvalid CredentialKind = iota // a header that holds no well-formed key: unknown_key
+	CredentialNone                          // no header, or Basic with an empty password: anonymous
+	CredentialKey                           // a key with the right form and checksum; Hash is set
+)
+
+// Credential is what is left of an Authorization header. The key itself is dropped in
+// package classify: nothing that is cached, logged or recorded can hold it.
+type Credential struct {
+	Kind CredentialKind
+	Hash [sha256.Size]byte // SHA-256 of the whole key
+}
+
+// Identity is a caller that the proxy has verified itself.
+type Identity struct {
+	JWTIssuer, JWTSubject string // both set, or both ""
+	SAN                   string // of a verified client certificate, or ""
+}
+
+// IsZero reports whether the proxy vouched for nobody.
+func (i Identity) IsZero() bool { return i == Identity{} }
+
+// Subject is who asks, after authentication.
+type Subject struct {
+	Customer string // "" for everybody who is not a known customer
+	Key      string // key id, or "jwt", "mtls"; "" without a customer
+	Via      string // key, jwt, mtls, anonymous
+}

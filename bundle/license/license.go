@@ -1,0 +1,210 @@
+// Package license is the license model: what a license grants, how license files are read,
+// and how a malformed one is rejected.
+//
+// Parse reads a directory of YAML files (design §3) into a Set or returns every problem
+// with its file, line and column. A Set is complete and consistent: references resolve,
+// plans are applied, dates are instants.
+package license
+
+import (
+	"net/netip"
+
+	"github.com/pullgate/pullgate/policies/version"
+)
+
+// Instants are Unix seconds; Never and Always have the values of package authz.
+const (
+	Never  int64 = 1<<63 - 1
+	Always int64 = -62135596800
+)
+
+// Position is a place in a license file.
+type Position struct {
+	File         string // relative to the directory, with slashes
+	Line, Column int    // from 1; 0 when unknown
+}
+
+// Set is everything a directory of license files says, sorted by id.
+type Set struct {
+	Registries []Registry
+	Products   []Product
+	Releases   []Release
+	Plans      []Plan
+	Customers  []Customer
+	Licenses   []License // with their plans applied
+	Public     []Public
+}
+
+// Registry is an upstream behind one or more authorities.
+type Registry struct {
+	ID             string
+	Pos            Position
+	Hosts          []string // lower case, with a port where the file gives one
+	Upstream       string
+	History        Period // default P400D
+	RevokedDigests []RevokedDigest
+	Catalog        bool // answer /v2/_catalog
+}
+
+// RevokedDigest must not be delivered again, under any name.
+type RevokedDigest struct {
+	Repository string
+	Digest     string // "sha256:" and 64 lower-case hex digits
+	At         int64
+	Reason     string
+}
+
+// Product is a thing that is sold by version.
+type Product struct {
+	ID, Name     string
+	Pos          Position
+	Registry     string
+	Repositories []ProductRepository // in file order
+	Variants     []string            // tag patterns
+	Requires     []string            // features, sorted
+}
+
+// ProductRepository is a repository of a product.
+type ProductRepository struct {
+	Name     string // literal
+	Chart    bool   // type: chart
+	Versions bool   // false for versions: none
+}
+
+// Release holds optional facts about one version.
+type Release struct {
+	ID         string
+	Pos        Position
+	Product    string
+	Version    version.Version
+	Released   *int64 // nil: as the registry says
+	CountsFrom *int64
+	Channel    string // "": from the version
+	Withdrawn  *Withdrawal
+	Requires   []string
+}
+
+// Withdrawal takes a release back.
+type Withdrawal struct {
+	At     int64
+	Reason string
+	Except []string // customer ids, sorted
+}
+
+// Plan is a license template. Its fields are kept with the licenses that use it; a Set
+// lists plans for warnings and explanations only.
+type Plan struct {
+	ID  string
+	Pos Position
+}
+
+// Customer is somebody who may hold licenses.
+type Customer struct {
+	ID, Name   string
+	Pos        Position
+	Zone       string // IANA name; "UTC" by default
+	Banned     bool
+	Labels     map[string]any
+	Keys       []Key
+	Identities []Identity
+}
+
+// Key is a credential of a customer: only its hash is known.
+type Key struct {
+	ID           string
+	Pos          Position
+	Hash         string // "sha256:" and 64 lower-case hex digits
+	Expires      int64  // Never without expires
+	Repositories *[]string // patterns; nil: all; empty: none
+	Addresses    *[]netip.Prefix
+}
+
+// Identity is one that the proxy verifies: a JWT's issuer and subject, or a certificate's SAN.
+type Identity struct {
+	Issuer, Subject string
+	SAN             string
+}
+
+// Type of a license.
+type Type string
+
+const (
+	Perpetual    Type = "perpetual"
+	Subscription Type = "subscription"
+	Trial        Type = "trial"
+)
+
+// License binds grants to a customer for a time. Plan fields are already merged in.
+type License struct {
+	ID       string
+	Pos      Position
+	Customer string
+	Plan     string
+	Type     Type
+	Zone     string
+
+	Suspended *Suspension
+	Revoked   *Revocation
+
+	// terms is the unresolved time data that Schedule compiles; see schedule.go.
+	terms terms
+
+	KeepVersions bool
+	Enforcement  string // enforce, warn, observe
+	Replaces     string
+	Grants       []Grant // in file order
+	Features     map[string]any
+}
+
+// Suspension pauses a license from At until Until (Never: until further notice).
+type Suspension struct {
+	At, Until            int64
+	Reason, PublicReason string
+}
+
+// Revocation ends a license.
+type Revocation struct {
+	At                   int64
+	Reason, PublicReason string
+}
+
+// Grant is one right in a license: by product and versions, or by repository and tags.
+type Grant struct {
+	Pos      Position
+	Product  string
+	Versions version.Ranges // of a product grant; empty: grants nothing
+	Channels []string       // default stable; empty: grants nothing
+	// Constraint is the text of Versions as written, for messages.
+	Constraint string
+
+	Repository string   // pattern
+	Tags       []string // patterns, "*" for `all`; empty: grants nothing
+	// Current, when set, grants the tags first seen before this instant instead of Tags
+	// (`current` with as_of, that day included; without, the license's start).
+	Current *int64
+}
+
+// Empty reports whether the grant grants nothing, so that it names nothing either.
+func (g *Grant) Empty() bool {
+	if g.Product != "" {
+		return len(g.Versions) == 0 || len(g.Channels) == 0
+	}
+	return len(g.Tags) == 0 && g.Current == nil
+}
+
+// Public opens repositories to anyone.
+type Public struct {
+	ID           string
+	Pos          Position
+	Repositories []string // patterns
+	Tags         []string // patterns, "*" for `all`
+}
+
+// Schedule holds a license's instants, compiled for one issued_at.
+type Schedule struct {
+	Starts     int64 // Always without starts
+	Ends       int64 // use end, with the renewals up to one term ahead
+	Updates    int64 // update-window end
+	Grace      int64 // grace end; equal to Ends without grace
+	Terminates int64 // hard stop, or Never
+}
