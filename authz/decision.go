@@ -64,10 +64,17 @@ type Decision struct {
 	// "" when the policy was not asked.
 	PolicyCode Code
 
-	Verdict  Verdict // zero when the policy was not asked
+	// Verdict is the policy's. When the policy was not asked it is zero but for Until and Ends,
+	// which are Never. Its Message explains PolicyCode: it is for the customer only while Code
+	// says the same. Its Until is already cut at the key's expiry and the bundle's deadline.
+	Verdict  Verdict
 	Subject  Subject
 	Resource Resource
 	Revision string // of the bundle that decided; "" without one
+
+	// Candidates are what the policy judged the resource by; shared, not to be changed. Lists
+	// have none.
+	Candidates []Candidate
 
 	// Pinned is the digest that a manifest request by tag is rewritten to: what the tag names
 	// in the index. "" when nothing is rewritten.

@@ -16,6 +16,8 @@ type Engine interface {
 // concurrent use.
 type Generation interface {
 	Revision() string
+	// IssuedAt is the bundle's issued_at. No decision is made by a clock below it (design §10).
+	IssuedAt() int64
 	// NotAfter is the instant from which the bundle must not be used (Unix seconds, or Never).
 	NotAfter() int64
 
@@ -33,18 +35,21 @@ type Generation interface {
 
 	// Resolve finds what a request is about in the index. It never asks the registry.
 	Resolve(Registry, *Request) Target
-	// Named reports whether one of the customer's licenses, in any state, names the
-	// repository (or, for KindVersion, the product) with a grant that is not empty.
-	Named(customer string, t *Target) bool
+	// Named reports whether one of the customer's licenses, in any state but replaced by
+	// another at this instant, names the repository (or, for KindVersion, the product) with a
+	// grant that is not empty.
+	Named(customer string, t *Target, at int64) bool
 
 	// Key returns the cache key of Evaluate for this input (design §10): equal keys mean equal
 	// verdicts for as long as the verdict's Until says. ok is false when a rule makes the
 	// answer uncacheable.
 	Key(*Input) (key [32]byte, ok bool)
-	// Evaluate asks the policy. An error is pullgate's own failure or a failing vendor rule.
+	// Evaluate asks the policy for its decision. For KindTags the policy is not shown the
+	// candidates: a list is judged by its repository, its entries by Visible. An error is
+	// pullgate's own failure or a failing vendor rule, and names it.
 	Evaluate(context.Context, *Input) (Verdict, error)
-	// Visible returns which of the target's candidates the subject may see, as indexes into
-	// Target.Candidates.
+	// Visible returns which of the target's candidates the subject may see, as ascending
+	// indexes into Target.Candidates.
 	Visible(context.Context, *Input) ([]int, error)
 	// Repositories returns the names a customer's licenses and Public documents name in a
 	// registry and the index knows, sorted bytewise. customer may be "".
@@ -77,8 +82,11 @@ type Target struct {
 	// (a manifest asked as a blob is unknown).
 	Reference bool
 	// Candidates are what the resource may be reached through. For KindTags they are those of
-	// every listed tag, and Candidate.Tag says which. Shared and immutable.
+	// every listed tag, and Names says of which. Shared and immutable.
 	Candidates []Candidate
+	// Names is set for KindTags only: Candidates[i] belongs to the tag Names[i]. A tag may have
+	// several candidates (a floating tag has a version's) and is listed once.
+	Names []string
 	// Set identifies Candidates by content, for cache keys.
 	Set [32]byte
 	// Facts is the content hash of everything of the repository and its product that a verdict
