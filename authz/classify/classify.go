@@ -1,0 +1,138 @@
+// Package classify says what is being asked, of what, and by whom.
+//
+// It turns one message of any transport into an [authz.Request]: raw bytes in, a closed
+// set of kinds out. Nothing is repaired or normalised, because registries disagree on
+// what an unusual spelling means; what is not the one plain spelling of a route is
+// malformed and refused before any policy is asked (design §9). Secrets stop here: a key
+// leaves this package only as its SHA-256.
+package classify
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/pullgate/pullgate/authz"
+)
+
+// Limits of design §9, in bytes.
+const (
+	maxTarget = 2048 // path and query together
+	maxName   = 255
+	maxTag    = 128
+	maxMethod = 16
+	// maxHost bounds what reaches a record. It is longer than any valid authority
+	// (253 bytes of name, a colon, five digits), so that cutting never makes a valid one.
+	maxHost = 320
+)
+
+// Header is one header field as the transport received it. Names may be in any case;
+// values are bytes and need not be UTF-8.
+type Header struct{ Name, Value string }
+
+// Inbound is one message before anybody has judged it.
+type Inbound struct {
+	Method string
+	Target string // raw path with query, as the client sent it
+	Host   string // authority
+	// Headers are all of the message's, in order, pseudo headers (":authority") included where
+	// the transport has them. A header that was sent twice is there twice, unless Joined.
+	Headers []Header
+	// Joined says that the transport joined the values of repeated headers by commas, so that a
+	// comma in a header that may be sent once only is a second one.
+	Joined   bool
+	Address  netip.Addr     // of the peer that the proxy saw; the zero Addr when unknown
+	Identity authz.Identity // verified by the proxy
+	Via      string         // as in authz.Request
+}
+
+// ClientAddress says how the client's address is read from a header that proxies in front
+// append to. The zero ClientAddress reads none.
+type ClientAddress struct {
+	Header string // lower case, "x-forwarded-for"; "" means Inbound.Address is the client's
+	// TrustedHops is how many entries, counted from the right, are addresses of proxies rather
+	// than the client's: 0 takes the rightmost entry.
+	TrustedHops int
+}
+
+// Classifier turns messages into requests. It is safe for concurrent use and its zero value
+// is ready.
+type Classifier struct {
+	ClientAddress ClientAddress
+}
+
+// Classify is (&Classifier{}).Classify(in).
+func Classify(in *Inbound) *authz.Request { return new(Classifier).Classify(in) }
+
+// Classify never fails: what it does not understand is KindMalformed. The verb is looked at
+// before anything else, then the headers that may be sent once only, then the target.
+// The result shares no memory with in but strings, and holds no secret: a well-formed key
+// anywhere in the target is a malformed request whose Path has the key cut out.
+func (c *Classifier) Classify(in *Inbound) *authz.Request {
+	host, _ := redact(in.Host)
+	r := &authz.Request{
+		Method:   in.Method,
+		Host:     strings.ToLower(cut(host, maxHost)),
+		N:        -1,
+		Identity: in.Identity,
+		Address:  c.address(in),
+		Via:      in.Via,
+	}
+	var leaks bool
+	r.Path, leaks = redact(in.Target)
+	r.Path = cut(r.Path, maxTarget)
+
+	once := singles(in)
+	r.Credential = once.credential
+	switch {
+	case in.Method != "GET" && in.Method != "HEAD":
+		r.Method = cut(in.Method, maxMethod)
+		r.Kind = authz.KindUnsupported
+	case once.malformed || leaks || len(in.Target) > maxTarget:
+		r.Kind = authz.KindMalformed
+	default:
+		parseTarget(r, in.Target)
+	}
+	return r
+}
+
+// once is what the headers amount to that may be sent once only.
+type once struct {
+	credential authz.Credential
+	malformed  bool
+}
+
+// singles reads Authorization and Host. Two of either are malformed: programs behind would
+// disagree which one counts. A Host beside the authority must be the same bytes.
+func singles(in *Inbound) once {
+	var authorizations, hosts int
+	o := once{credential: authz.Credential{Kind: authz.CredentialNone}}
+	for i := range in.Headers {
+		h := &in.Headers[i]
+		switch {
+		case strings.EqualFold(h.Name, "authorization"):
+			authorizations++
+			o.credential = credential(h.Value)
+			o.malformed = o.malformed || in.Joined && strings.IndexByte(h.Value, ',') >= 0
+		case strings.EqualFold(h.Name, "host"), h.Name == ":authority":
+			hosts++
+			o.malformed = o.malformed || h.Value != in.Host
+		}
+	}
+	if in.Joined && strings.IndexByte(in.Host, ',') >= 0 {
+		o.malformed = true
+	}
+	if authorizations > 1 || hosts > 1 {
+		o.malformed = true
+	}
+	if o.malformed {
+		o.credential = authz.Credential{}
+	}
+	return o
+}
+
+func cut(s string, n int) string {
+	if len(s) > n {
+		return s[:n]
+	}
+	return s
+}

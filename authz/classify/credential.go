@@ -1,0 +1,116 @@
+package classify
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"hash/crc32"
+	"strings"
+
+	"github.com/pullgate/pullgate/authz"
+)
+
+// The form of a key (design §9): "pg_", 32 bytes in lower-case Crockford base32, "_", and
+// in hex the CRC-32 (IEEE) of everything before the last underscore.
+const (
+	keyPrefix = "pg_"
+	keySecret = 52
+	keySum    = 8
+	keySize   = len(keyPrefix) + keySecret + 1 + keySum
+)
+
+// maxAuthorization is the longest Authorization value that is decoded.
+const maxAuthorization = 2048
+
+// basic is strict: padding is required and its spare bits are zero.
+var basic = base64.StdEncoding.Strict()
+
+// credential reduces an Authorization value to what may be kept of it. Only Basic can hold
+// a key, as the password, which is everything behind the first colon (RFC 7617); the user
+// name is ignored but may not hold control characters. An empty password is no credential:
+// containers/image sends one to be challenged.
+func credential(value string) authz.Credential {
+	invalid := authz.Credential{Kind: authz.CredentialInvalid}
+	scheme, token, ok := strings.Cut(value, " ")
+	if !ok || !strings.EqualFold(scheme, "basic") || len(value) > maxAuthorization {
+		return invalid
+	}
+	token = strings.TrimLeft(token, " ") // credentials = auth-scheme 1*SP token68 (RFC 9110, 11.4)
+	if strings.ContainsAny(token, "\r\n") {
+		return invalid // the decoder would skip them
+	}
+	var buffer [maxAuthorization]byte
+	defer clear(buffer[:])
+	plain, err := basic.AppendDecode(buffer[:0], []byte(token))
+	if err != nil {
+		return invalid
+	}
+	colon := -1
+	for i, c := range plain {
+		if c < 0x20 || c == 0x7f {
+			return invalid
+		}
+		if c == ':' && colon < 0 {
+			colon = i
+		}
+	}
+	switch {
+	case colon < 0:
+		return invalid
+	case colon == len(plain)-1:
+		return authz.Credential{Kind: authz.CredentialNone}
+	case !isKey(plain[colon+1:]):
+		return invalid
+	}
+	return authz.Credential{Kind: authz.CredentialKey, Hash: sha256.Sum256(plain[colon+1:])}
+}
+
+// isKey reports whether b has the form of a key and the right checksum.
+func isKey[T string | []byte](b T) bool {
+	if len(b) != keySize || string(b[:len(keyPrefix)]) != keyPrefix {
+		return false
+	}
+	body, tail := b[:keySize-keySum-1], b[keySize-keySum:]
+	if b[keySize-keySum-1] != '_' {
+		return false
+	}
+	for i := len(keyPrefix); i < len(body); i++ {
+		c := body[i]
+		if !(c >= '0' && c <= '9' || c >= 'a' && c <= 'z') || c == 'i' || c == 'l' || c == 'o' || c == 'u' {
+			return false
+		}
+	}
+	var sum uint32
+	for i := range keySum {
+		c := tail[i]
+		switch {
+		case c >= '0' && c <= '9':
+			sum = sum<<4 | uint32(c-'0')
+		case c >= 'a' && c <= 'f':
+			sum = sum<<4 | uint32(c-'a'+10)
+		default:
+			return false
+		}
+	}
+	return crc32.ChecksumIEEE([]byte(body)) == sum
+}
+
+// redact cuts every key out of a request target and reports whether there was one. People
+// paste keys into URLs; a record must not keep them.
+func redact(target string) (string, bool) {
+	at := strings.Index(target, keyPrefix)
+	if at < 0 {
+		return target, false
+	}
+	leaks := false
+	for at >= 0 && at+keySize <= len(target) {
+		next := at + len(keyPrefix)
+		if isKey(target[at : at+keySize]) {
+			target = target[:next] + "REDACTED" + target[at+keySize:]
+			leaks = true
+		}
+		if at = strings.Index(target[next:], keyPrefix); at >= 0 {
+			at += next
+		}
+	}
+	return target, leaks
+}
