@@ -53,3 +53,19 @@ const (
 	WarnKeptVersion  = "kept_version"
 	WarnEnforcement  = "enforcement"
 )
+
+// knownCode reports whether a code is one of those above.
+func knownCode(c Code) bool {
+	switch c {
+	case CodeOK, CodeGrace, CodeKeptVersion, CodePublic,
+		CodeAnonymous, CodeUnknownKey, CodeKeyExpired, CodeKeyScope,
+		CodeCustomerBanned, CodeNoLicense, CodeNotGranted, CodeTagNotGranted,
+		CodeVersionNotGranted, CodeChannelNotGranted, CodeRevoked, CodeSuspended,
+		CodeNotStarted, CodeTerminated, CodeNotYetReleased, CodeWithdrawn,
+		CodeOutsideUpdateWindow, CodeFeatureMissing, CodeExpired, CodeTrialEnded, CodeLimitReached,
+		CodeUnknownRepository, CodeUnknownReference, CodeMalformed, CodeUnsupported, CodeRateLimited,
+		CodeNotReady, CodeStale, CodeInternalError:
+		return true
+	}
+	return false
+}

@@ -52,3 +52,61 @@ type RecordRequest struct {
 type Recorder interface {
 	Record(*Record)
 }
+
+// record hands a decision to the Recorder. A Recorder that panics loses the record, not the
+// answer.
+func (g *Gate) record(r *Request, d *Decision) {
+	if g.cfg.Recorder == nil {
+		return
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.cfg.Logger.Error("panic while recording", "id", d.ID, "panic", p)
+		}
+	}()
+	g.cfg.Recorder.Record(recordOf(g.cfg.Instance, r, d))
+}
+
+// recordOf says a decision as a record.
+func recordOf(instance string, r *Request, d *Decision) *Record {
+	// One allocation for both: the record points to its own instant.
+	rec := &struct {
+		Record
+		until time.Time
+	}{}
+	rec.Record = Record{
+		ID: d.ID, Time: d.Time, Instance: instance, Revision: d.Revision,
+		Subject:    RecordSubject(d.Subject),
+		Request:    RecordRequest{Method: r.Method, Host: r.Host, Path: r.Path, Via: r.Via},
+		Action:     r.Kind.Action(),
+		Repository: d.Resource.Repository, Reference: referenceOf(r),
+		Product: d.Resource.Product, Version: d.Resource.Version,
+		Verdict: "deny", Code: d.Code, PolicyCode: d.PolicyCode,
+		License: d.Verdict.License, Grant: d.Verdict.Grant, Enforcement: d.Verdict.Enforcement,
+		Cached: d.Cached, DurationUS: d.Duration.Microseconds(), Status: d.Status,
+		Pinned: d.Pinned, Detail: d.Detail,
+	}
+	if d.Outcome == OutcomeAllow || d.Outcome == OutcomeAnswer {
+		rec.Verdict = "allow"
+	}
+	if r.Address.IsValid() {
+		rec.Request.Address = r.Address.String()
+	}
+	if d.Verdict.Until != Never {
+		rec.until = time.Unix(d.Verdict.Until, 0).UTC()
+		rec.Until = &rec.until
+	}
+	return &rec.Record
+}
+
+// referenceOf is what was asked for, in the words of the request.
+func referenceOf(r *Request) string {
+	switch {
+	case r.Kind == KindVersion:
+		return r.Product + "@" + r.Version
+	case r.Tag != "":
+		return r.Tag
+	default:
+		return r.Digest
+	}
+}

@@ -1,0 +1,135 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// GateConfig says what a Gate is made of. Only Engine is required.
+type GateConfig struct {
+	Engine   Engine
+	Cache    Cache       // nil: every decision is evaluated
+	Shared   SharedCache // nil: none
+	Recorder Recorder    // nil: nothing is recorded
+
+	// Clock is the time decisions are made by; time.Now by default. Fractions of a second do
+	// not count.
+	Clock func() time.Time
+	// AskPast lets Clock run below the active bundle's issued_at. It is for questions about the
+	// past (`--at`, scripts), never for a server: setting a clock back must not bring ended
+	// rights back.
+	AskPast bool
+
+	Instance string       // name of this process in records
+	Logger   *slog.Logger // nil: nothing is logged
+	// Registerer takes the Gate's metrics; nil: none are exported. Two Gates cannot share one.
+	Registerer prometheus.Registerer
+	// NewID makes decision ids; UUIDv7 by default.
+	NewID func() string
+}
+
+// Gate is the pipeline that makes decisions: authenticate, resolve, look up, evaluate,
+// disclose, record. It is safe for concurrent use.
+type Gate struct {
+	cfg     GateConfig
+	metrics *metrics
+}
+
+// NewGate returns a Gate. It panics when cfg.Engine is nil or the metrics are registered
+// already: both are mistakes of the program.
+func NewGate(cfg GateConfig) *Gate {
+	if cfg.Engine == nil {
+		panic("authz: a Gate needs an Engine")
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.NewID == nil {
+		cfg.NewID = newID
+	}
+	return &Gate{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
+}
+
+// newID returns a UUIDv7, so that ids sort by time. Without randomness there is still an id:
+// a refusal must be able to name one.
+func newID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.Nil.String()
+	}
+	return id.String()
+}
+
+// Decide answers a request. It never returns nil and never fails: what goes wrong becomes a
+// Decision with OutcomeError and code internal_error, whose cause is in Detail, in the record
+// and in the log. A context that ends before the policy has answered is such a failure. Every
+// decision is recorded, those from a cache too.
+func (g *Gate) Decide(ctx context.Context, r *Request) *Decision {
+	started := time.Now()
+	d := g.decide(ctx, r)
+	d.ID = g.cfg.NewID()
+	d.Duration = time.Since(started)
+	if d.Code == CodeInternalError {
+		g.cfg.Logger.Error("decision failed", "id", d.ID, "kind", r.Kind.String(), "repository", r.Repository, "cause", d.Detail)
+	}
+	g.metrics.observe(d)
+	g.record(r, d)
+	return d
+}
+
+// decide runs one request against the generation that is active now. A panic below it, which
+// is a defect of ours or of OPA, costs this request and not the process.
+func (g *Gate) decide(ctx context.Context, r *Request) (d *Decision) {
+	q := &question{gate: g, ctx: ctx, req: r, gen: g.cfg.Engine.Generation()}
+	now := g.cfg.Clock()
+	if q.gen != nil && !g.cfg.AskPast && now.Unix() < q.gen.IssuedAt() {
+		now = time.Unix(q.gen.IssuedAt(), 0)
+	}
+	q.at = now.Unix()
+
+	fresh := func() *Decision {
+		d := &Decision{
+			Time: now.UTC(), Subject: anonymous, Cached: "none", Verdict: unasked(),
+			Resource: Resource{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Product: r.Product, Version: r.Version},
+		}
+		if q.gen != nil {
+			d.Revision = q.gen.Revision()
+		}
+		return d
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.cfg.Logger.Error("panic while deciding", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			d = fresh()
+			d.fail(errors.New("panic while deciding"))
+		}
+	}()
+	q.d = fresh()
+	q.run()
+	return q.d
+}
+
+// unasked is the verdict of a decision that the policy had no part in.
+func unasked() Verdict { return Verdict{Until: Never, Ends: Never} }
+
+// fail turns the decision into the refusal that is pullgate's own failure.
+func (d *Decision) fail(err error) {
+	d.Verdict, d.PolicyCode, d.Pinned, d.Names, d.Referrers = unasked(), "", "", nil, nil
+	d.Outcome, d.Status, d.Code, d.Detail = OutcomeError, http.StatusServiceUnavailable, CodeInternalError, err.Error()
+}
+
+// refuse ends a decision before the policy is asked.
+func (d *Decision) refuse(o Outcome, status int, c Code) {
+	d.Outcome, d.Status, d.Code = o, status, c
+}

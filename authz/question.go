@@ -1,0 +1,202 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// question is one request while it is being decided.
+type question struct {
+	gate   *Gate
+	ctx    context.Context
+	gen    Generation // the one the request started with
+	req    *Request
+	at     int64 // Unix seconds
+	d      *Decision
+	who    caller
+	target Target
+}
+
+// run fills q.d. What is the same for everybody comes first, so that it tells nothing about
+// keys and repositories (design §9).
+func (q *question) run() {
+	d, r := q.d, q.req
+	if q.gen == nil {
+		d.refuse(OutcomeError, http.StatusServiceUnavailable, CodeNotReady)
+		return
+	}
+	switch r.Kind {
+	case KindPing, KindManifest, KindBlob, KindTags, KindReferrers, KindCatalog, KindVersion:
+	case KindUnsupported:
+		status := http.StatusForbidden
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			status = http.StatusMethodNotAllowed
+		}
+		d.refuse(OutcomeDeny, status, CodeUnsupported)
+		return
+	default:
+		d.refuse(OutcomeDeny, http.StatusBadRequest, CodeMalformed)
+		return
+	}
+	var reg Registry
+	if r.Kind != KindVersion {
+		var ok bool
+		if reg, ok = q.gen.Registry(r.Host); !ok {
+			d.refuse(OutcomeDeny, http.StatusNotFound, CodeUnknownRepository)
+			return
+		}
+		d.Resource.Registry = reg.ID
+	}
+	if r.Kind == KindCatalog && !reg.Listed {
+		d.refuse(OutcomeDeny, http.StatusForbidden, CodeUnsupported)
+		return
+	}
+	if q.at >= q.gen.NotAfter() {
+		d.refuse(OutcomeError, http.StatusServiceUnavailable, CodeStale)
+		return
+	}
+
+	q.who = authenticate(q.gen, r, q.at)
+	d.Subject = q.who.Recorded
+	var err error
+	if r.Kind == KindCatalog {
+		err = q.catalog(reg)
+	} else {
+		err = q.resource(reg)
+	}
+	if err != nil {
+		d.fail(err)
+	}
+}
+
+// resource decides about one thing: a manifest, a blob, a tag list, a version, or a login.
+func (q *question) resource(reg Registry) error {
+	d, r, t := q.d, q.req, &q.target
+	*t = q.gen.Resolve(reg, r)
+	d.Resource = t.Resource
+
+	// Limits of a key narrow what its customer has, never what is open to everybody.
+	outOfScope := r.Kind != KindPing && !(q.who.reachesFrom(r.Address) && q.who.reaches(r.Repository))
+	subject := q.who.Subject
+	if outOfScope {
+		subject = anonymous
+	}
+	e, cached, err := q.judge(subject, r, t)
+	if err != nil {
+		return err
+	}
+	d.Cached = cached
+	if r.Kind != KindTags {
+		d.Candidates = t.Candidates
+	}
+	v := e.Verdict
+
+	f := finding{
+		Kind: r.Kind, ByDigest: r.Tag == "" || r.DigestTag, Refusal: q.who.Refusal, OutOfScope: outOfScope,
+		Repository: t.Repository, Reference: t.Reference, Allow: v.Allow, Code: v.Code,
+	}
+	if !v.Allow && f.Refusal == "" && t.Repository {
+		f.Named = q.gen.Named(q.who.Subject.Customer, t, q.at)
+	}
+	q.conclude(&f, v)
+	if d.Outcome != OutcomeAllow && d.Outcome != OutcomeAnswer {
+		return nil
+	}
+	if q.who.Refusal != "" {
+		d.Subject = anonymous // what is public is given to anyone
+	}
+	switch r.Kind {
+	case KindManifest:
+		if r.Tag != "" {
+			d.Pinned = t.Resource.Digest
+		}
+	case KindTags:
+		d.Names = namesOf(t, e.Visible)
+	case KindReferrers:
+		d.Referrers = referrersOf(t, r.ArtifactType)
+	}
+	return nil
+}
+
+// conclude writes the policy's verdict and what the caller may learn of it into the decision.
+func (q *question) conclude(f *finding, v Verdict) {
+	d := q.d
+	d.Outcome, d.Status, d.Code = disclose(f)
+	d.PolicyCode = v.Code
+	switch {
+	case d.Status == http.StatusUnauthorized, d.Code == CodeKeyScope, d.Code == CodeCustomerBanned:
+		// A refusal by the first two checks has only what could lift it.
+	default:
+		v.Until = min(v.Until, q.gen.NotAfter())
+		if q.who.UseKey && !f.OutOfScope {
+			v.Until = min(v.Until, q.who.Key.Expires)
+		}
+	}
+	d.Verdict = v
+}
+
+// judge gets a verdict that is true now, from the nearest place that has one. The entry is
+// shared and immutable.
+func (q *question) judge(subject Subject, r *Request, t *Target) (e Entry, cached string, err error) {
+	g := q.gate
+	in := &Input{Time: q.at, Subject: subject, Action: r.Kind.Action(), Kind: r.Kind, Target: t, Request: r}
+	if g.cfg.Cache == nil && g.cfg.Shared == nil {
+		e, err = q.evaluate(in)
+		return e, "none", err
+	}
+	key, ok := q.gen.Key(in)
+	if !ok {
+		g.metrics.cache.WithLabelValues("l1", "bypass").Inc()
+		e, err = q.evaluate(in)
+		return e, "none", err
+	}
+	if g.cfg.Cache != nil {
+		e, ok = g.cfg.Cache.Get(key)
+		ok = ok && e.holds(q.at)
+		if g.metrics.looked("l1", ok); ok {
+			return e, "l1", nil
+		}
+	}
+	if g.cfg.Shared != nil {
+		e, ok = g.cfg.Shared.Get(q.ctx, key)
+		ok = ok && e.holds(q.at)
+		if g.metrics.looked("l2", ok); ok {
+			if g.cfg.Cache != nil {
+				g.cfg.Cache.Put(key, e)
+			}
+			return e, "l2", nil
+		}
+	}
+	if e, err = q.evaluate(in); err != nil || !e.holds(q.at) {
+		return e, "none", err
+	}
+	if g.cfg.Cache != nil {
+		g.cfg.Cache.Put(key, e)
+	}
+	if g.cfg.Shared != nil {
+		g.cfg.Shared.Put(key, e)
+	}
+	return e, "none", nil
+}
+
+var errNoVerdict = errors.New("the policy's decision has no code")
+
+// evaluate asks the policy, and for a tag list also which entries may be seen.
+func (q *question) evaluate(in *Input) (Entry, error) {
+	v, err := q.gen.Evaluate(q.ctx, in)
+	if err != nil {
+		return Entry{}, err
+	}
+	if v.Code == "" {
+		return Entry{}, errNoVerdict
+	}
+	var visible []int
+	if v.Allow && in.Kind == KindTags {
+		if visible, err = q.gen.Visible(q.ctx, in); err != nil {
+			return Entry{}, err
+		}
+		v.Until = min(v.Until, nextBoundary(in.Target.Candidates, q.at))
+	}
+	return entryOf(v, visible, q.at), nil
+}
