@@ -52,7 +52,9 @@ func run(args []string, stdout, stderr io.Writer) int {
 		for _, p := range chosen {
 			if err := in.install(p); err != nil {
 				fmt.Fprintf(stderr, "peers: %s: %v\n", p.name, err)
-				code = 1
+				if !p.optional || len(args) > 0 {
+					code = 1
+				}
 			}
 		}
 		return code

