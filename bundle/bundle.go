@@ -1,0 +1,162 @@
+// Package bundle says what a pullgate bundle is and how to trust one: an OPA bundle (gzipped
+// tar) with compiled license data, the Rego library, vendor modules and the registry index, named
+// and numbered in its manifest and signed as a whole.
+//
+// Write makes the same bytes for the same content. Read takes exactly what Write makes: any
+// changed bit of the tar is refused. Any stock OPA from 1.21.3 loads, verifies and evaluates a
+// bundle too; its reader forgives padding and framing, ours does not.
+package bundle
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"maps"
+	"math"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Format is the version of the bundle format. Read refuses others.
+const Format = 1
+
+// Never as a NotAfter: the bundle has no deadline.
+const Never int64 = math.MaxInt64
+
+// MaxBytes is the size of the largest bundle, all files unpacked. Write makes none above it and
+// Read reads no further.
+const MaxBytes int64 = 1 << 30
+
+// Paths of the files with a meaning of their own. Every other path is below "pullgate/" or
+// "vendor/" and is data.json or ends in ".rego", or it is a side file at the top that ends in ".bin".
+const (
+	ManifestPath   = ".manifest"
+	SignaturesPath = ".signatures.json"
+	IndexPath      = "index.bin"
+)
+
+// DefaultName is the name of the bundle that serves all customers.
+const DefaultName = "default"
+
+var (
+	namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+	// Content sorts after manifest and signature because no path begins with '.' or '-'.
+	pathPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
+)
+
+// Manifest is what a bundle says about itself.
+type Manifest struct {
+	// Name is the set of customers the bundle serves; it is also the scope of the signature.
+	Name string
+	// Serial orders the bundles of one name.
+	Serial int64
+	// IssuedAt is when the bundle was compiled, in Unix seconds.
+	IssuedAt int64
+	// NotAfter is the instant from which the bundle must not be used (Unix seconds, or Never).
+	NotAfter int64
+	// PolicyDigest identifies the Rego in the bundle, see PolicyDigest.
+	PolicyDigest string
+	// Revision identifies the content, see Revision.
+	Revision string
+}
+
+// Bundle is a bundle that was written or read. It is immutable and safe for concurrent use.
+type Bundle struct {
+	Manifest Manifest
+
+	keyID string
+	files map[string][]byte
+	paths []string
+}
+
+// Content is what Write makes a bundle of.
+type Content struct {
+	Name     string // default DefaultName
+	Serial   int64  // not negative
+	IssuedAt int64  // Unix seconds
+	NotAfter int64  // after IssuedAt; Never for none
+	// PolicyDigest is 64 hex digits, by default PolicyDigest(Files).
+	PolicyDigest string
+	// Files by path, without ManifestPath and SignaturesPath. JSON must be canonical (see
+	// CanonicalJSON) and an object.
+	Files map[string][]byte
+	// Stored leaves the file uncompressed, for a bundle that stays on the machine.
+	Stored bool
+}
+
+// File returns a file's bytes, which must not be changed, or nil when the bundle has none at
+// that path. ManifestPath and SignaturesPath are included.
+func (b *Bundle) File(path string) []byte { return b.files[path] }
+
+// Paths returns the paths of all files, sorted.
+func (b *Bundle) Paths() []string { return slices.Clone(b.paths) }
+
+// Revision identifies the content: the SHA-256, in hex, over the path and SHA-256 of every file
+// but manifest and signature. Equal content has the same revision whatever its serial and times.
+func (b *Bundle) Revision() string { return b.Manifest.Revision }
+
+// Name is the set of customers the bundle serves.
+func (b *Bundle) Name() string { return b.Manifest.Name }
+
+// Serial is the bundle's number; a higher one replaces a lower one.
+func (b *Bundle) Serial() int64 { return b.Manifest.Serial }
+
+// IssuedAt is when the bundle was compiled, in Unix seconds.
+func (b *Bundle) IssuedAt() int64 { return b.Manifest.IssuedAt }
+
+// NotAfter is the instant from which the bundle must not be used (Unix seconds, or Never).
+func (b *Bundle) NotAfter() int64 { return b.Manifest.NotAfter }
+
+// PolicyDigest identifies the Rego in the bundle.
+func (b *Bundle) PolicyDigest() string { return b.Manifest.PolicyDigest }
+
+// KeyID is the id of the key that vouches for the bundle: the one it was written with, or the one
+// of the ring that verified it. It is "" when nobody does.
+func (b *Bundle) KeyID() string { return b.keyID }
+
+// revision hashes sorted (path, SHA-256) lines, "<hex>  <path>\n" each as sha256sum prints them.
+func revision(sums map[string][sha256.Size]byte) string {
+	h := sha256.New()
+	for _, p := range slices.Sorted(maps.Keys(sums)) {
+		sum := sums[p]
+		io.WriteString(h, hex.EncodeToString(sum[:])+"  "+p+"\n")
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// PolicyDigest is the SHA-256, in hex, over path and SHA-256 of every ".rego" file in files.
+func PolicyDigest(files map[string][]byte) string {
+	sums := map[string][sha256.Size]byte{}
+	for p, data := range files {
+		if strings.HasSuffix(p, ".rego") {
+			sums[p] = sha256.Sum256(data)
+		}
+	}
+	return revision(sums)
+}
+
+// checkPath says whether a content file may have this path. The closed set keeps out what OPA
+// gives a meaning of its own (patch.json, data.yaml, policy.wasm, plan.json …).
+func checkPath(p string) error {
+	if len(p) > maxPath {
+		return formatError(printable(p), "path is longer than %d bytes", maxPath)
+	}
+	if !pathPattern.MatchString(p) {
+		return formatError(printable(p), "path is not segments of letters, digits, '_', '.' and '-' that begin with one of the first three")
+	}
+	top, rest, below := strings.Cut(p, "/")
+	switch {
+	case !below && strings.HasSuffix(p, ".bin"):
+		return nil
+	case !below || top != "pullgate" && top != "vendor":
+		return formatError(p, "path is outside pullgate/ and vendor/")
+	case path.Base(rest) == "data.json" || strings.HasSuffix(rest, ".rego"):
+		return nil
+	}
+	return formatError(p, "neither data.json nor Rego")
+}
+
+// structured says whether OPA hashes a file's JSON instead of its bytes.
+func structured(p string) bool { return p == ManifestPath || path.Base(p) == "data.json" }

@@ -1,0 +1,266 @@
+package bundle
+
+import (
+	"bufio"
+	"compress/flate"
+	"compress/gzip"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// ReadOptions say which bundles Read takes. The zero value takes signed bundles of any name and serial.
+type ReadOptions struct {
+	// Name, when not empty, is the only name taken.
+	Name string
+	// MinSerial is the lowest serial taken.
+	MinSerial int64
+	// AllowUnsigned takes bundles without a signature, and with an empty ring also those whose
+	// signature nobody can check. A signature that can be checked must still be right.
+	AllowUnsigned bool
+	// MaxBytes caps the unpacked size; 0 means the package's MaxBytes.
+	MaxBytes int64
+}
+
+const maxSmallFile = 16 << 20 // of manifest and signature, which are read before anything is verified
+
+// Read reads and verifies the bundle in r, to r's end. The signature is checked before any
+// content is read, and content is hashed as it arrives. Errors: ErrUnsigned, ErrUnknownKey,
+// ErrBadSignature, ErrRollback, ErrWrongName, ErrTooLarge, a *FormatError naming the path, or what
+// r returns. On error the Bundle is nil.
+func Read(r io.Reader, ring *KeyRing, opts ReadOptions) (*Bundle, error) {
+	in := bufio.NewReaderSize(r, 64<<10)
+	gz, err := gzip.NewReader(in)
+	if err != nil {
+		return nil, readError("", err)
+	}
+	gz.Multistream(false)
+	t := &tarReader{r: gz, left: opts.MaxBytes}
+	if t.left <= 0 {
+		t.left = MaxBytes
+	}
+	b := &Bundle{files: map[string][]byte{}}
+	if err := b.read(t, ring, opts); err != nil {
+		return nil, err
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		if err != nil {
+			return nil, readError("", err)
+		}
+		return nil, formatError("", "bytes after the end of the file")
+	}
+	return b, nil
+}
+
+// read reads the tar. Manifest and signature sort before everything else and so come first.
+func (b *Bundle) read(t *tarReader, ring *KeyRing, opts ReadOptions) error {
+	name, err := t.next()
+	if err != nil {
+		return err
+	}
+	if name != ManifestPath {
+		return formatError(printable(name), "first file; want %s", ManifestPath)
+	}
+	manifest, manifestSum, err := t.file(maxSmallFile)
+	if err != nil {
+		return err
+	}
+	if b.Manifest, err = readManifest(manifest); err != nil {
+		return err
+	}
+	b.add(ManifestPath, manifest)
+
+	name, err = t.next()
+	if err != nil {
+		return err
+	}
+	var sig *signed
+	switch {
+	case name == SignaturesPath:
+		data, _, err := t.file(maxSmallFile)
+		if err != nil {
+			return err
+		}
+		check := !opts.AllowUnsigned || len(ring.KeyIDs()) > 0
+		if sig, err = readSignature(data, ring, check); err != nil {
+			return err
+		}
+		if check {
+			b.keyID = sig.kid
+		}
+		b.add(SignaturesPath, data)
+		if name, err = t.next(); err != nil {
+			return err
+		}
+	case !opts.AllowUnsigned:
+		return ErrUnsigned
+	}
+	if err := b.admit(sig, manifestSum, opts); err != nil {
+		return err
+	}
+	return b.readContent(t, name, sig)
+}
+
+// admit checks the manifest against the signature and against what the caller takes.
+func (b *Bundle) admit(sig *signed, manifestSum [sha256.Size]byte, opts ReadOptions) error {
+	m := &b.Manifest
+	if sig != nil {
+		if sig.scope != m.Name {
+			return fmt.Errorf("%w: signed for %q, named %q", ErrWrongName, sig.scope, m.Name)
+		}
+		if sum, ok := sig.sums[ManifestPath]; !ok || sum != manifestSum {
+			return formatError(ManifestPath, "not what was signed")
+		}
+		delete(sig.sums, ManifestPath)
+	}
+	if opts.Name != "" && m.Name != opts.Name {
+		return fmt.Errorf("%w: named %q, want %q", ErrWrongName, m.Name, opts.Name)
+	}
+	if m.Serial < opts.MinSerial {
+		return fmt.Errorf("%w: serial %d, at least %d", ErrRollback, m.Serial, opts.MinSerial)
+	}
+	return nil
+}
+
+// readContent reads the other files, beginning with name, up to the end of the tar.
+func (b *Bundle) readContent(t *tarReader, name string, sig *signed) error {
+	sums := map[string][sha256.Size]byte{}
+	last := b.paths[len(b.paths)-1]
+	for name != "" {
+		if name <= last {
+			return formatError(printable(name), "twice, or not in its place")
+		}
+		if err := checkPath(name); err != nil {
+			return err
+		}
+		var want [sha256.Size]byte
+		if sig != nil {
+			var ok bool
+			if want, ok = sig.sums[name]; !ok {
+				return formatError(name, "not signed")
+			}
+		}
+		data, sum, err := t.file(t.left)
+		if err != nil {
+			return err
+		}
+		if sig != nil && sum != want {
+			return formatError(name, "not what was signed")
+		}
+		if err := checkFile(name, data); err != nil {
+			return err
+		}
+		b.add(name, data)
+		sums[name] = sum
+		last = name
+		if name, err = t.next(); err != nil {
+			return err
+		}
+	}
+	if sig != nil && len(sums) != len(sig.sums) {
+		for p := range sig.sums {
+			if _, ok := sums[p]; !ok {
+				return formatError(printable(p), "signed but missing")
+			}
+		}
+	}
+	if r := revision(sums); r != b.Manifest.Revision {
+		return formatError(ManifestPath, "revision is not that of the content")
+	}
+	return nil
+}
+
+func (b *Bundle) add(path string, data []byte) {
+	b.files[path] = data
+	b.paths = append(b.paths, path)
+}
+
+// tarReader reads a tar as writeTar writes it and nothing else.
+type tarReader struct {
+	r    io.Reader
+	left int64 // bytes of content that may still come
+	name string
+	size int64
+}
+
+// next reads the header of the next file; "" at the end, after which nothing may follow.
+func (t *tarReader) next() (string, error) {
+	var block [blockSize]byte
+	if _, err := io.ReadFull(t.r, block[:]); err != nil {
+		return "", readError("", err)
+	}
+	if block == [blockSize]byte{} {
+		return "", t.end()
+	}
+	var err error
+	t.name, t.size, err = parseTarHeader(&block)
+	if err == nil && t.name == "" {
+		err = formatError("", "a file without a name")
+	}
+	return t.name, err
+}
+
+func (t *tarReader) end() error {
+	var block [blockSize]byte
+	if _, err := io.ReadFull(t.r, block[:]); err != nil {
+		return readError("", err)
+	}
+	if block != [blockSize]byte{} {
+		return formatError("", "tar does not end as it is written")
+	}
+	// This also reads and checks gzip's own checksum.
+	n, err := io.ReadFull(t.r, block[:1])
+	switch {
+	case n != 0:
+		return formatError("", "bytes after the end of the tar")
+	case !errors.Is(err, io.EOF):
+		return readError("", err)
+	}
+	return nil
+}
+
+// file reads the file that next has announced.
+func (t *tarReader) file(limit int64) ([]byte, [sha256.Size]byte, error) {
+	var sum [sha256.Size]byte
+	if t.size > min(limit, t.left) {
+		return nil, sum, fmt.Errorf("%w: %s has %d bytes, %d are left", ErrTooLarge, printable(t.name), t.size, min(limit, t.left))
+	}
+	t.left -= t.size
+	// A header is cheap to write: the whole room is made when a first part has arrived.
+	const chunk = 1 << 20
+	data := make([]byte, min(t.size, chunk))
+	h := sha256.New()
+	for at := int64(0); at < t.size; {
+		if at == int64(len(data)) {
+			data = append(make([]byte, 0, t.size), data...)[:t.size]
+		}
+		end := min(at+chunk, t.size)
+		if _, err := io.ReadFull(t.r, data[at:end]); err != nil {
+			return nil, sum, readError(t.name, err)
+		}
+		h.Write(data[at:end])
+		at = end
+	}
+	var rest [blockSize]byte
+	if _, err := io.ReadFull(t.r, rest[:padding(t.size)]); err != nil {
+		return nil, sum, readError(t.name, err)
+	}
+	if rest != [blockSize]byte{} {
+		return nil, sum, formatError(printable(t.name), "padding is not zero")
+	}
+	h.Sum(sum[:0])
+	return data, sum, nil
+}
+
+// readError tells a file that is broken from a source that fails.
+func readError(path string, err error) error {
+	var corrupt flate.CorruptInputError
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return formatError(printable(path), "the file ends early")
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, &corrupt):
+		return formatError(printable(path), "not gzip: %v", err)
+	}
+	return fmt.Errorf("read bundle: %w", err)
+}
