@@ -1,0 +1,332 @@
+package compile
+
+import (
+	"bytes"
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/pullgate/pullgate/policies/version"
+)
+
+// data adds the data files.
+func (c *compiler) data(files map[string][]byte) error {
+	customers, err := c.customers()
+	if err != nil {
+		return err
+	}
+	files[pathCustomers] = customers
+	for p, doc := range map[string]any{
+		pathKeys: c.keys(), pathPublic: c.public, pathRegistries: c.registries(), pathIdentities: c.identities(),
+	} {
+		if files[p], err = bundle.CanonicalJSON(doc); err != nil {
+			return fmt.Errorf("compile %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
+// customers writes customer by customer, so that each is encoded once and its hash is that
+// of the bytes it is made of.
+func (c *compiler) customers() ([]byte, error) {
+	licenses := map[string][]*license.License{}
+	for _, l := range c.licenses {
+		licenses[l.Customer] = append(licenses[l.Customer], l)
+	}
+	byID := map[string]*license.Customer{}
+	for i := range c.set.Customers {
+		byID[c.set.Customers[i].ID] = &c.set.Customers[i]
+	}
+	var out bytes.Buffer
+	out.WriteByte('{')
+	for i, id := range slices.Sorted(maps.Keys(byID)) {
+		text, err := bundle.CanonicalJSON(c.customer(byID[id], licenses[id]))
+		if err != nil {
+			return nil, fmt.Errorf("compile customer %s: %w", id, err)
+		}
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		name, err := bundle.CanonicalJSON(id)
+		if err != nil {
+			return nil, fmt.Errorf("compile customer %s: %w", id, err)
+		}
+		out.Write(name)
+		out.WriteByte(':')
+		// "hash" sorts right after "banned", the first key.
+		head, rest, _ := bytes.Cut(text, []byte(","))
+		sum := sha256.Sum256(text)
+		out.Write(head)
+		out.WriteString(`,"hash":"` + hex.EncodeToString(sum[:]) + `",`)
+		out.Write(rest)
+	}
+	out.WriteByte('}')
+	return out.Bytes(), nil
+}
+
+// customer compiles one customer with its licenses, which are sorted by id.
+func (c *compiler) customer(u *license.Customer, licenses []*license.License) *customerDoc {
+	doc := &customerDoc{
+		Banned: u.Banned, ID: u.ID, Name: u.Name, Labels: u.Labels, Licenses: map[string]licenseDoc{},
+		Products: map[string][]*grantDoc{}, Repositories: map[string][]*grantDoc{},
+	}
+	if doc.Labels == nil {
+		doc.Labels = map[string]any{}
+	}
+	for _, l := range licenses {
+		ld := c.license(l)
+		doc.Licenses[l.ID] = ld
+		boundaries, held := ld.boundaries(), held(l.Features)
+		for n := range l.Grants {
+			g := &l.Grants[n]
+			gd := &grantDoc{
+				License: l.ID, Grant: n, Type: ld.Type, Empty: g.Empty(),
+				Starts: ld.Starts, Ends: ld.Ends, Updates: ld.Updates, Grace: ld.Grace, Terminates: ld.Terminates,
+				Keep: l.KeepVersions, Revoked: ld.Revoked, Suspended: ld.Suspended, Replaced: ld.Replaced,
+				Enforcement: ld.Enforcement, Held: held, Boundaries: boundaries,
+			}
+			if gd.Empty {
+				gd.Boundaries = []int64{}
+			}
+			if g.Product != "" {
+				gd.Ranges, gd.Channels, gd.Constraint = ranges(g.Versions), list(g.Channels), &g.Constraint
+				doc.Products[g.Product] = append(doc.Products[g.Product], gd)
+				continue
+			}
+			gd.Tags, gd.Patterns = tagPatterns(g.Tags)
+			names := c.expand(g.Repository)
+			if len(names) == 0 && len(c.in.Catalog) > 0 {
+				c.warn(g.Pos, "license %s: the catalog has no repository %s", l.ID, g.Repository)
+			}
+			for _, name := range names {
+				at := gd
+				if g.Current != nil {
+					at = &grantDoc{}
+					*at = *gd
+					at.Tags = c.currentTags(name, *g.Current)
+				}
+				doc.Repositories[name] = append(doc.Repositories[name], at)
+			}
+		}
+	}
+	return doc
+}
+
+// license compiles what does not depend on the grant.
+func (c *compiler) license(l *license.License) licenseDoc {
+	s := l.Schedule(c.in.IssuedAt)
+	d := licenseDoc{
+		Type: l.Type, Features: l.Features, Enforcement: cmp.Or(l.Enforcement, "enforce"),
+		Starts: instant(s.Starts), Ends: instant(s.Ends), Updates: instant(s.Updates),
+		Grace: instant(s.Grace), Terminates: instant(s.Terminates),
+		Revoked: never, Suspended: [2]instant{never, never}, Replaced: never,
+	}
+	if d.Features == nil {
+		d.Features = map[string]any{}
+	}
+	if l.Revoked != nil {
+		d.Revoked, d.PublicReason = instant(l.Revoked.At), l.Revoked.PublicReason
+	}
+	if l.Suspended != nil {
+		d.Suspended = [2]instant{instant(l.Suspended.At), instant(l.Suspended.Until)}
+		d.PublicReason = cmp.Or(d.PublicReason, l.Suspended.PublicReason)
+	}
+	if at, ok := c.replaced[l.ID]; ok {
+		d.Replaced = instant(at)
+	}
+	return d
+}
+
+// boundaries are the instants at which the license may change an answer, ascending. Once it
+// is replaced it has none.
+func (d *licenseDoc) boundaries() []int64 {
+	out := []int64{}
+	for _, at := range []instant{d.Starts, d.Ends, d.Updates, d.Grace, d.Terminates, d.Suspended[0], d.Suspended[1], d.Revoked, d.Replaced} {
+		if at != never && int64(at) != license.Always && at <= d.Replaced {
+			out = append(out, int64(at))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// held names the features that are present and neither false, 0 nor empty, sorted.
+func held(features map[string]any) []string {
+	out := []string{}
+	for name, v := range features {
+		text, err := json.Marshal(v)
+		if err != nil {
+			continue
+		}
+		switch string(text) {
+		case "false", `""`, "[]", "{}", "null":
+			continue
+		}
+		if n, err := strconv.ParseFloat(string(text), 64); err == nil && n == 0 {
+			continue
+		}
+		out = append(out, name)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func ranges(rs version.Ranges) [][2]json.RawMessage {
+	out := make([][2]json.RawMessage, 0, len(rs))
+	for _, r := range rs {
+		out = append(out, [2]json.RawMessage{json.RawMessage(r.From), json.RawMessage(r.To)})
+	}
+	return out
+}
+
+// tagPatterns divides tag patterns into names, which are looked up, and those with a star,
+// which are matched one by one.
+func tagPatterns(tags []string) (map[string]bool, []string) {
+	names, patterns := map[string]bool{}, []string{}
+	for _, t := range tags {
+		if strings.Contains(t, "*") {
+			patterns = append(patterns, t)
+		} else {
+			names[t] = true
+		}
+	}
+	slices.Sort(patterns)
+	return names, slices.Compact(patterns)
+}
+
+// currentTags are the tags of a repository that were there before an instant: those first
+// seen by then, and those that are gone and had left a digest by then. Where several
+// registries have a repository of this name, a tag that came later in one of them is out.
+func (c *compiler) currentTags(name string, before int64) map[string]bool {
+	out, late := map[string]bool{}, map[string]bool{}
+	for _, r := range c.byName[name] {
+		for t, tag := range r.Tags {
+			if _, ok := version.DigestTag(t); ok {
+				continue
+			}
+			out[t] = true
+			if tag.Seen >= before {
+				late[t] = true
+			}
+		}
+		for t, pasts := range r.History {
+			if _, now := r.Tags[t]; now {
+				continue
+			}
+			if _, ok := version.DigestTag(t); !ok && slices.ContainsFunc(pasts, func(p Past) bool { return p.Until <= before }) {
+				out[t] = true
+			}
+		}
+	}
+	for t := range late {
+		delete(out, t)
+	}
+	return out
+}
+
+// expand returns the names of the catalog that a repository pattern matches, sorted.
+func (c *compiler) expand(pattern string) []string {
+	names, ok := c.expanded[pattern]
+	if !ok {
+		for _, name := range c.names {
+			if version.MatchRepository(pattern, name) {
+				names = append(names, name)
+			}
+		}
+		c.expanded[pattern] = names
+	}
+	return names
+}
+
+// list is never null.
+func list(s []string) []string {
+	if s == nil {
+		return []string{}
+	}
+	return s
+}
+
+func (c *compiler) keys() map[string]keyDoc {
+	out := map[string]keyDoc{}
+	for i := range c.set.Customers {
+		u := &c.set.Customers[i]
+		for j := range u.Keys {
+			k := &u.Keys[j]
+			doc := keyDoc{Customer: u.ID, Key: k.ID, Expires: instant(k.Expires)}
+			if k.Repositories != nil {
+				doc.Repositories = list(*k.Repositories)
+			}
+			if k.Addresses != nil {
+				doc.Addresses = []string{}
+				for _, a := range *k.Addresses {
+					doc.Addresses = append(doc.Addresses, a.String())
+				}
+			}
+			out[strings.TrimPrefix(k.Hash, "sha256:")] = doc
+		}
+	}
+	return out
+}
+
+// openAll expands the Public documents over the catalog.
+func (c *compiler) openAll() map[string][]publicDoc {
+	sorted := slices.Clone(c.set.Public)
+	slices.SortFunc(sorted, func(a, b license.Public) int { return cmp.Compare(a.ID, b.ID) })
+	out := map[string][]publicDoc{}
+	for _, p := range sorted {
+		names := map[string]bool{}
+		for _, pattern := range p.Repositories {
+			found := c.expand(pattern)
+			if len(found) == 0 && len(c.in.Catalog) > 0 {
+				c.warn(p.Pos, "public %s: the catalog has no repository %s", p.ID, pattern)
+			}
+			for _, name := range found {
+				names[name] = true
+			}
+		}
+		doc := publicDoc{ID: p.ID}
+		doc.Tags, doc.Patterns = tagPatterns(p.Tags)
+		for name := range names {
+			out[name] = append(out[name], doc)
+		}
+	}
+	return out
+}
+
+func (c *compiler) registries() map[string]registryDoc {
+	out := map[string]registryDoc{}
+	for i := range c.set.Registries {
+		r := &c.set.Registries[i]
+		out[r.ID] = registryDoc{Hosts: list(r.Hosts), Listed: r.Catalog}
+	}
+	return out
+}
+
+func (c *compiler) identities() identitiesDoc {
+	doc := identitiesDoc{JWT: []jwtDoc{}, MTLS: []mtlsDoc{}}
+	for i := range c.set.Customers {
+		u := &c.set.Customers[i]
+		for _, id := range u.Identities {
+			if id.SAN != "" {
+				doc.MTLS = append(doc.MTLS, mtlsDoc{Customer: u.ID, SAN: id.SAN})
+			} else {
+				doc.JWT = append(doc.JWT, jwtDoc{Customer: u.ID, Issuer: id.Issuer, Subject: id.Subject})
+			}
+		}
+	}
+	slices.SortFunc(doc.JWT, func(a, b jwtDoc) int {
+		return cmp.Or(cmp.Compare(a.Issuer, b.Issuer), cmp.Compare(a.Subject, b.Subject), cmp.Compare(a.Customer, b.Customer))
+	})
+	slices.SortFunc(doc.MTLS, func(a, b mtlsDoc) int {
+		return cmp.Or(cmp.Compare(a.SAN, b.SAN), cmp.Compare(a.Customer, b.Customer))
+	})
+	return doc
+}
