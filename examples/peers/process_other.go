@@ -1,0 +1,8 @@
+//go:build !linux
+
+package peers
+
+import "syscall"
+
+// endWithParent: only Linux ends a child with its parent; elsewhere only Close does.
+func endWithParent() *syscall.SysProcAttr { return nil }
