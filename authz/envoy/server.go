@@ -1,0 +1,196 @@
+// Package envoy speaks Envoy's external authorization protocol (envoy.service.auth.v3, gRPC).
+// It contains no policy: a CheckRequest becomes a classify.Inbound, a reply.Reply becomes a
+// CheckResponse.
+//
+// Envoy lets a request through when the reply has status 0, and with failure_mode_allow also
+// on every gRPC error. So whatever goes wrong in here, a request that cannot be decoded, a
+// panic, no decision, is a denied reply with a status of its own (design §9).
+package envoy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/authz/classify"
+	"github.com/pullgate/pullgate/authz/reply"
+)
+
+// Decider answers requests. It is called concurrently. A nil Decision is answered with 503.
+type Decider interface {
+	Decide(context.Context, *authz.Request) *authz.Decision
+}
+
+// Credentials are those of the registries behind the gate, by registry id. Authorization
+// returns a header value, or "" when the registry has none: the client's is then only
+// removed. It is called for each allowed request, after everything that is cached.
+type Credentials interface {
+	Authorization(registry string) string
+}
+
+// Config is the input of New. Decider and Addr are required.
+type Config struct {
+	// Addr is host:port or unix:PATH. Every answer can hold the registry's credential, so an
+	// address that is neither a Unix socket nor loopback is refused without TLS.
+	Addr string
+	// TLS requires client certificates when it is not nil.
+	TLS *TLS
+	// SocketMode are the permissions of a Unix socket; 0 means 0600. Connecting takes write permission.
+	SocketMode fs.FileMode
+
+	Decider     Decider
+	Classifier  *classify.Classifier // nil means the zero Classifier
+	Credentials Credentials          // nil means none: the client's key is removed, nothing replaces it
+	Logger      *slog.Logger         // nil means slog.Default
+
+	// Drain is how long requests under way may take at the end; 0 means 5 s.
+	Drain time.Duration
+}
+
+// Server is an ext_authz server. It listens from New on and serves while Run runs.
+type Server struct {
+	cfg      Config
+	listener net.Listener
+	grpc     *grpc.Server
+	health   *health.Server
+}
+
+// service is the name under which health is asked for, beside "".
+const service = "envoy.service.auth.v3.Authorization"
+
+// New listens and returns a server that says NOT_SERVING. Errors say what to set.
+func New(cfg Config) (*Server, error) {
+	if cfg.Decider == nil {
+		return nil, errors.New("ext_authz server without a decider")
+	}
+	if cfg.Classifier == nil {
+		cfg.Classifier = new(classify.Classifier)
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Drain == 0 {
+		cfg.Drain = 5 * time.Second
+	}
+	if cfg.SocketMode == 0 {
+		cfg.SocketMode = 0o600
+	}
+	options := []grpc.ServerOption{
+		grpc.ForceServerCodecV2(newCodec()),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.ConnectionTimeout(10 * time.Second),
+		grpc.MaxConcurrentStreams(4096), // Envoy's circuit breaker stops at 1024 by default
+		grpc.MaxHeaderListSize(16 << 10),
+		grpc.MaxRecvMsgSize(16 << 20), // above the largest header section Envoy takes (8 MiB): an error here is not a refusal
+		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
+		grpc.SharedWriteBuffer(true),
+		grpc.WaitForHandlers(true),
+	}
+	if cfg.TLS != nil {
+		config, err := cfg.TLS.server()
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, grpc.Creds(credentials.NewTLS(config)))
+	}
+	listener, err := listen(cfg.Addr, cfg.TLS != nil, cfg.SocketMode)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{cfg: cfg, listener: listener, grpc: grpc.NewServer(options...), health: health.NewServer()}
+	s.grpc.RegisterService(&authorization, s)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	s.SetServing(false)
+	return s, nil
+}
+
+// Addr is where the server listens, with the port that was chosen for port 0.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// SetServing sets what the gRPC health service says. Checks are answered either way.
+func (s *Server) SetServing(serving bool) {
+	status := healthv1.HealthCheckResponse_NOT_SERVING
+	if serving {
+		status = healthv1.HealthCheckResponse_SERVING
+	}
+	s.health.SetServingStatus("", status)
+	s.health.SetServingStatus(service, status)
+}
+
+// Run serves until ctx ends, then fails health, stops accepting, lets requests under way
+// finish for Config.Drain and returns nil. Any other end is an error. Run is called once.
+func (s *Server) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- s.grpc.Serve(s.listener) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("ext_authz server on %s: %w", s.Addr(), err)
+	case <-ctx.Done():
+	}
+	s.health.Shutdown()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		s.grpc.GracefulStop()
+	}()
+	deadline := time.NewTimer(s.cfg.Drain)
+	defer deadline.Stop()
+	select {
+	case <-stopped:
+	case <-deadline.C:
+		s.cfg.Logger.Warn("ext_authz requests cut off at shutdown", "after", s.cfg.Drain)
+		s.grpc.Stop()
+		<-stopped
+	}
+	<-served
+	return nil
+}
+
+// check answers one request. It never returns an error and never panics.
+func (s *Server) check(ctx context.Context, in *incoming) (out *authv3.CheckResponse) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			// The cause may quote a header, so only where it happened is logged.
+			s.cfg.Logger.Error("panic in a decision, answered with 503", "type", fmt.Sprintf("%T", cause), "stack", string(debug.Stack()))
+			out = response(reply.For(nil, nil))
+		}
+	}()
+	var r *authz.Request
+	var message *classify.Inbound
+	if in.err != nil {
+		// Old Envoys send header bytes that are no UTF-8 (CVE-2023-27488).
+		r = &authz.Request{Kind: authz.KindMalformed, N: -1, Via: via}
+	} else {
+		message = inbound(&in.CheckRequest)
+		r = s.cfg.Classifier.Classify(message)
+	}
+	d := s.cfg.Decider.Decide(ctx, r)
+	p := reply.For(r, d)
+	if p.Allow {
+		if message == nil {
+			return response(reply.For(nil, nil)) // nobody allows what nobody could read
+		}
+		for i := range message.Headers {
+			p.Strip(message.Headers[i].Name)
+		}
+		if s.cfg.Credentials != nil {
+			p.Authorize(s.cfg.Credentials.Authorization(d.Resource.Registry))
+		}
+	}
+	return response(p)
+}
