@@ -1,0 +1,78 @@
+# METADATA
+# title: pullgate
+# description: |
+#   Answers every request with one decision. It depends on input and on the compiled data of
+#   the customer who asks, on nothing else: no clock, no network, nothing of other customers.
+# scope: subpackages
+# schemas:
+#   - input: schema.input
+#   - data.pullgate.customers: schema.data.customers
+#   - data.pullgate.public: schema.data.public
+package pullgate
+
+import data.pullgate.miss
+import data.pullgate.open
+import data.pullgate.right
+import data.pullgate.until
+import data.pullgate.warning
+
+# METADATA
+# title: Customer
+# description: The whole compiled document of the customer who asks. Undefined for anybody else.
+customer := data.pullgate.customers[input.subject.customer]
+
+# METADATA
+# title: Decision
+# description: |
+#   The answer, for every input. Asks first which rights pass whole, then whether the resource
+#   is public; only when nothing allows, which right came nearest, for the reason.
+# entrypoint: true
+default decision := {
+	"allow": false,
+	"code": "internal_error",
+	"license": "",
+	"grant": "",
+	"message": "The request could not be decided. Try again later.",
+	"until": -62135596800,
+	"ends": "never",
+	"warnings": [],
+	"features": {},
+	"headers": [],
+	"enforcement": "",
+}
+
+decision := {
+	"allow": true,
+	"code": code,
+	"license": license,
+	"grant": sprintf("%s/%d", [license, number]),
+	"message": "",
+	"until": until.earliest,
+	"ends": ends,
+	"warnings": warning.about(code, license, ends),
+	"features": customer.licenses[license].features,
+	"headers": [],
+	"enforcement": "",
+} if {
+	[code, ends, license, number] := right.best
+} else := _answer({"allow": true, "code": "ok", "until": "never"}) if {
+	input.action == "ping"
+	customer
+} else := _answer({"allow": true, "code": "public", "until": until.earliest}) if {
+	open.reaches
+} else := _answer(miss.refusal)
+
+# An answer: the given fields over those of one that says nothing.
+_answer(fields) := object.union(
+	{
+		"license": "",
+		"grant": "",
+		"message": "",
+		"ends": "never",
+		"warnings": [],
+		"features": {},
+		"headers": [],
+		"enforcement": "",
+	},
+	fields,
+)

@@ -1,0 +1,60 @@
+# METADATA
+# title: Nearest miss
+# description: |
+#   Why nothing allows: of all pairs of a grant and a candidate the one that came furthest
+#   through the checks. Asked only when no right passes whole.
+package pullgate.miss
+
+import data.pullgate.check
+import data.pullgate.customer
+import data.pullgate.right
+
+# METADATA
+# title: Nearest pair
+# description: |
+#   [level, code, grant, candidate] of the pair that is reported: the furthest, then the first
+#   license, then the first grant in its file. candidate is {} when there is none. Undefined
+#   when no grant has the product or the repository.
+nearest(candidates) := [level, code, grant, candidate] if {
+	pairs := _pairs(candidates)
+	level := max({l | pairs[[l, _, _, _, _]]})
+	[_, code, grant, candidate] := min({[place, c, g, x] | pairs[[level, place, c, g, x]]})
+}
+
+_pairs(candidates) := _of_lists if {
+	right.is_list
+} else := {[level, [grant.license, grant.grant], code, grant, candidate] |
+	time := input.time
+	some grant in _grants
+	time < grant.clocks.replaced
+	some candidate in _considered(candidates, time)
+	[level, code] := pair(grant, candidate, time)
+	_counts(level, candidates, time)
+}
+
+_of_lists contains [level, [grant.license, grant.grant], code, grant, {}] if {
+	time := input.time
+	some grant in right.naming
+	time < grant.clocks.replaced
+	[level, code] := list(grant, time)
+}
+
+# Candidates whose history is over do not exist; without any, the resource is one that
+# nothing reaches.
+_considered(candidates, time) := present if {
+	present := [candidate | some candidate in candidates; check.present(candidate, time)]
+	count(present) > 0
+} else := [{}]
+
+# Withdrawn is the reason only when every candidate is.
+_counts(level, _, _) if level != 9
+
+_counts(9, candidates, time) if {
+	every candidate in _considered(candidates, time) {
+		not check.not_withdrawn(candidate, time)
+	}
+}
+
+_grants contains grant if some grant in customer.products[input.resource.product]
+
+_grants contains grant if some grant in customer.repositories[input.resource.repository]

@@ -1,0 +1,59 @@
+package pullgate.miss
+
+import data.pullgate.customer
+import data.pullgate.reason
+import data.pullgate.until
+import data.pullgate.warning
+
+# METADATA
+# title: Refusal
+# description: |
+#   The fields of a decision when nothing allows: who asks, then what came nearest. A license
+#   with enforcement warn or observe lets a miss by checks 6 to 13 through, under its code.
+refusal := _denied("anonymous") if {
+	not customer
+} else := _denied("customer_banned") if {
+	not customer.banned == false
+} else := object.union(_denied(_ungranted), {"until": until.earliest}) if {
+	not _nearest
+	input.time
+} else := _reported(_nearest)
+
+_nearest := nearest(_candidates)
+
+default _candidates := []
+
+_candidates := input.resource.candidates
+
+_ungranted := "no_license" if {
+	count(customer.licenses) == 0
+} else := "not_granted"
+
+_denied(code) := {
+	"allow": false,
+	"code": code,
+	"until": "never",
+	"message": reason.message(code, {}),
+}
+
+_reported([level, code, grant, candidate]) := {
+	"allow": true,
+	"code": code,
+	"license": grant.license,
+	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
+	"until": until.earliest,
+	"ends": grant.clocks.ends,
+	"warnings": warning.of_enforcement(code, grant),
+	"features": customer.licenses[grant.license].features,
+	"enforcement": grant.enforcement,
+} if {
+	lenient(level, grant)
+} else := {
+	"allow": false,
+	"code": code,
+	"license": grant.license,
+	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
+	"until": until.earliest,
+	"ends": grant.clocks.ends,
+	"message": reason.message(code, reason.facts(grant, candidate)),
+}

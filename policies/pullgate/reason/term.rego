@@ -1,0 +1,73 @@
+package pullgate.reason
+
+# METADATA
+# title: License not started
+# description: The license begins later.
+# custom:
+#   code: not_started
+#   message: "{asked}: license {license} starts on {starts}"
+#   remedy: Try again then
+text["not_started"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: License terminated
+# description: The hard stop of the license is past; nothing of it is left.
+# custom:
+#   code: terminated
+#   message: "{asked}: license {license} was terminated after {terminates}"
+#   remedy: Ask your vendor for a new license
+text["terminated"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Not yet released
+# description: The version is under embargo.
+# custom:
+#   code: not_yet_released
+#   message: "{asked} is released on {released}"
+#   remedy: Try again then
+text["not_yet_released"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Withdrawn
+# description: The release was taken back, or the digest must not be delivered any more.
+# custom:
+#   code: withdrawn
+#   message: "{asked} was withdrawn by the vendor"
+#   remedy: Use another version, or ask your vendor which
+text["withdrawn"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Outside the update window
+# description: The version is dated after the end of the updates that the license includes.
+# custom:
+#   code: outside_update_window
+#   message: "{asked}: license {license} includes updates dated up to {updates}"
+#   remedy: Use an earlier version, or extend the updates
+text["outside_update_window"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Feature missing
+# description: The product or the release requires a feature that the license does not hold.
+# custom:
+#   code: feature_missing
+#   message: "{asked} requires {features}, which license {license} does not all hold"
+#   remedy: Ask your vendor to add them
+text["feature_missing"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: License expired
+# description: The use end is past, and neither grace nor kept versions cover this.
+# custom:
+#   code: expired
+#   message: "{asked}: license {license} ended after {ends}"
+#   remedy: Renew the license
+text["expired"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Trial ended
+# description: The trial is over; a trial has no grace.
+# custom:
+#   code: trial_ended
+#   message: "{asked}: trial {license} ended after {ends}"
+#   remedy: Ask your vendor for a license
+text["trial_ended"] := _text(rego.metadata.rule())

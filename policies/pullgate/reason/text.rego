@@ -1,0 +1,84 @@
+package pullgate.reason
+
+# METADATA
+# title: No key
+# description: Nobody known asks.
+# custom:
+#   code: anonymous
+#   message: "{asked} needs a key"
+#   remedy: Log in with a key of your vendor
+text["anonymous"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Customer banned
+# description: The vendor has banned the customer; every license stops.
+# custom:
+#   code: customer_banned
+#   message: Access of this customer is blocked
+#   remedy: Talk to your vendor
+text["customer_banned"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: No license
+# description: The customer has no license at all.
+# custom:
+#   code: no_license
+#   message: "{asked} needs a license and you have none"
+#   remedy: Ask your vendor for one
+text["no_license"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Not granted
+# description: No license names the product or the repository.
+# custom:
+#   code: not_granted
+#   message: None of your licenses names {asked}
+#   remedy: Ask your vendor for one that does
+text["not_granted"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Tag not granted
+# description: The license names the resource, but not this tag, or no version stands behind it.
+# custom:
+#   code: tag_not_granted
+#   message: "{asked}: license {license} covers {covers}, not this name"
+#   remedy: Ask for a name that it covers, or for a wider license
+text["tag_not_granted"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Version not granted
+# description: The license names the product, but its range leaves this version out.
+# custom:
+#   code: version_not_granted
+#   message: "{asked}: license {license} covers {covers}"
+#   remedy: Ask for a version in that range, or for a wider license
+text["version_not_granted"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: Channel not granted
+# description: The version is in range, but the license does not sell its channel.
+# custom:
+#   code: channel_not_granted
+#   message: "{asked}: license {license} covers channel {channels}, not {channel}"
+#   remedy: Ask for a release of that channel, or for a wider license
+text["channel_not_granted"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: License revoked
+# description: The vendor has ended the license at once.
+# custom:
+#   code: revoked
+#   message: "{asked}: license {license} is revoked{reason}"
+#   remedy: Talk to your vendor
+text["revoked"] := _text(rego.metadata.rule())
+
+# METADATA
+# title: License suspended
+# description: The vendor has paused the license; its dates do not move.
+# custom:
+#   code: suspended
+#   message: "{asked}: license {license} is suspended{reason}"
+#   remedy: Talk to your vendor
+text["suspended"] := _text(rego.metadata.rule())
+
+_text(metadata) := sprintf("%s. %s.", [metadata.custom.message, metadata.custom.remedy])

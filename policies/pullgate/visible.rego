@@ -1,0 +1,53 @@
+package pullgate
+
+import data.pullgate.check
+import data.pullgate.miss
+import data.pullgate.open
+
+# METADATA
+# title: Visible candidates
+# description: |
+#   Indexes of the candidates that the subject may see: those that a decision about the
+#   candidate alone would allow.
+# entrypoint: true
+visible := (_covered | _public) | _let_through
+
+_covered contains i if {
+	customer.banned == false
+	time := input.time
+	some grant in customer.products[input.resource.product]
+	[_, _, limit] := check.standing(grant, time)
+	some i, candidate in input.resource.candidates
+	check.covers_version(grant, candidate)
+	check.available(candidate, grant, limit, time)
+}
+
+_covered contains i if {
+	customer.banned == false
+	time := input.time
+	some grant in customer.repositories[input.resource.repository]
+	[_, _, limit] := check.standing(grant, time)
+	some i, candidate in input.resource.candidates
+	check.covers_tag(grant, candidate)
+	check.available(candidate, grant, limit, time)
+}
+
+_public contains i if {
+	time := input.time
+	some i, candidate in input.resource.candidates
+	open.covers(candidate, time)
+}
+
+# What enforcement lets through is asked only where a license does not enforce.
+_let_through contains i if {
+	customer.banned == false
+	_lenient
+	some i, candidate in input.resource.candidates
+	not i in _covered
+	[level, _, grant, _] := miss.nearest([candidate])
+	miss.lenient(level, grant)
+}
+
+_lenient if customer.products[input.resource.product][_].enforcement in {"warn", "observe"}
+
+_lenient if customer.repositories[input.resource.repository][_].enforcement in {"warn", "observe"}
