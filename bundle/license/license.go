@@ -3,7 +3,8 @@
 //
 // Parse reads a directory of YAML files (design §3) into a Set or returns every problem
 // with its file, line and column. A Set is complete and consistent: references resolve,
-// plans are applied, dates are instants.
+// plans are applied, dates are instants. What depends on the day a bundle is made is left to
+// License.Schedule, which is pure.
 package license
 
 import (
@@ -18,12 +19,6 @@ const (
 	Always int64 = -62135596800
 )
 
-// Position is a place in a license file.
-type Position struct {
-	File         string // relative to the directory, with slashes
-	Line, Column int    // from 1; 0 when unknown
-}
-
 // Set is everything a directory of license files says, sorted by id.
 type Set struct {
 	Registries []Registry
@@ -33,6 +28,8 @@ type Set struct {
 	Customers  []Customer
 	Licenses   []License // with their plans applied
 	Public     []Public
+
+	licensesOf map[string][]int // customer id → indexes of Licenses
 }
 
 // Registry is an upstream behind one or more authorities.
@@ -81,7 +78,7 @@ type Release struct {
 	CountsFrom *int64
 	Channel    string // "": from the version
 	Withdrawn  *Withdrawal
-	Requires   []string
+	Requires   []string // features, sorted
 }
 
 // Withdrawal takes a release back.
@@ -113,8 +110,8 @@ type Customer struct {
 type Key struct {
 	ID           string
 	Pos          Position
-	Hash         string // "sha256:" and 64 lower-case hex digits
-	Expires      int64  // Never without expires
+	Hash         string    // "sha256:" and 64 lower-case hex digits
+	Expires      int64     // Never without expires
 	Repositories *[]string // patterns; nil: all; empty: none
 	Addresses    *[]netip.Prefix
 }
@@ -145,8 +142,11 @@ type License struct {
 
 	Suspended *Suspension
 	Revoked   *Revocation
+	// ReplacedAt is the start of the license that replaces this one, the earliest if several
+	// do, else Never. From then on this license is inert.
+	ReplacedAt int64
 
-	// terms is the unresolved time data that Schedule compiles; see schedule.go.
+	// terms is the time data that Schedule compiles.
 	terms terms
 
 	KeepVersions bool
@@ -174,13 +174,16 @@ type Grant struct {
 	Product  string
 	Versions version.Ranges // of a product grant; empty: grants nothing
 	Channels []string       // default stable; empty: grants nothing
-	// Constraint is the text of Versions as written, for messages.
+	// Constraint is the text of Versions as written, for messages; a list is joined by " || ".
 	Constraint string
+	// PreReleases are those that the constraint names, for warnings.
+	PreReleases []version.Version
 
 	Repository string   // pattern
 	Tags       []string // patterns, "*" for `all`; empty: grants nothing
-	// Current, when set, grants the tags first seen before this instant instead of Tags
-	// (`current` with as_of, that day included; without, the license's start).
+	// Current, when set, grants the tags first seen before this instant instead of Tags: those
+	// of `current` with as_of, that day or instant included; without as_of those first seen at
+	// or before the license's start.
 	Current *int64
 }
 
@@ -200,7 +203,8 @@ type Public struct {
 	Tags         []string // patterns, "*" for `all`
 }
 
-// Schedule holds a license's instants, compiled for one issued_at.
+// Schedule holds a license's instants, compiled for one issued_at. Where nothing ends they
+// are Never.
 type Schedule struct {
 	Starts     int64 // Always without starts
 	Ends       int64 // use end, with the renewals up to one term ahead

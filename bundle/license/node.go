@@ -1,0 +1,193 @@
+package license
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	yaml "go.yaml.in/yaml/v4"
+)
+
+// MaxFileBytes is the largest license file that is read. A larger set is split into files.
+const MaxFileBytes = 8 << 20
+
+// maxDepth bounds how deep lists and objects nest.
+const maxDepth = 32
+
+type nodeKind uint8
+
+const (
+	scalarNode nodeKind = iota
+	listNode
+	objectNode
+)
+
+// node is a YAML value: what yaml.Node says, without what license files may not use, and
+// with the file it is from, because a plan and its license may be in different ones.
+type node struct {
+	file      *string
+	line, col int32
+	kind      nodeKind
+	tag       string // of a scalar: !!str, !!int, !!float, !!bool, !!null or !!timestamp
+	text      string // of a scalar, as written
+	items     []*node
+	fields    []field
+}
+
+type field struct {
+	key   *node
+	value *node
+}
+
+func (n *node) pos() Position {
+	return Position{File: *n.file, Line: int(n.line), Column: int(n.col)}
+}
+
+// get returns the field of an object, or nil.
+func (n *node) get(name string) *field {
+	for i := range n.fields {
+		if n.fields[i].key.text == name {
+			return &n.fields[i]
+		}
+	}
+	return nil
+}
+
+// documents reads the YAML documents of a file; those without content are left out. What YAML
+// allows and license files do not (anchors, aliases, merge keys, duplicate keys, tags of one's
+// own) is reported and left out.
+func (p *parser) documents(name string, data []byte) []*node {
+	file := &name
+	whole := func(line, col int, format string, args ...any) {
+		p.report(Position{File: name, Line: line, Column: col}, nil, format, args...)
+	}
+	if len(data) > MaxFileBytes {
+		whole(0, 0, "larger than %d MiB, the most a license file may have: split it into several files", MaxFileBytes>>20)
+		return nil
+	}
+	if line, col, what := unreadable(data); what != "" {
+		whole(line, col, "%s: license files are UTF-8 text, save it as such", what)
+		return nil
+	}
+	loader, err := yaml.NewLoader(strings.NewReader(string(data)))
+	if err != nil {
+		whole(0, 0, "not YAML: %v", err)
+		return nil
+	}
+	var out []*node
+	for {
+		var doc yaml.Node
+		err := loader.Load(&doc)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			line, col, msg := 0, 0, err.Error()
+			if le := (*yaml.LoadError)(nil); errors.As(err, &le) {
+				line, col, msg = max(le.Mark.Line, 0), max(le.Mark.Column, 0), le.Message
+			}
+			whole(line, col, "not YAML: %s", msg)
+			return out
+		}
+		if len(doc.Content) != 1 {
+			continue
+		}
+		if root := doc.Content[0]; root.Kind != yaml.ScalarNode || root.Tag != "!!null" {
+			if n := p.convert(file, root, 0); n != nil {
+				out = append(out, n)
+			}
+		}
+	}
+}
+
+// unreadable finds the first byte that is no UTF-8 or a control character that YAML forbids.
+func unreadable(data []byte) (line, col int, what string) {
+	line, col = 1, 1
+	for i := 0; i < len(data); {
+		r, size := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			return line, col, fmt.Sprintf("byte 0x%02x is not UTF-8", data[i])
+		case r < 0x20 && r != '\t' && r != '\n' && r != '\r', r == 0x7f, r >= 0x80 && r < 0xa0 && r != 0x85, r == 0xfffe, r == 0xffff:
+			return line, col, fmt.Sprintf("control character U+%04X", r)
+		case r == '\n':
+			line, col = line+1, 0
+		}
+		col++
+		i += size
+	}
+	return 0, 0, ""
+}
+
+// convert returns nil for what was reported and cannot be used.
+func (p *parser) convert(file *string, y *yaml.Node, depth int) *node {
+	n := &node{file: file, line: int32(y.Line), col: int32(y.Column)}
+	if depth > maxDepth {
+		p.report(n.pos(), nil, "nested more than %d deep: no license field is", maxDepth)
+		return nil
+	}
+	if y.Anchor != "" {
+		p.report(n.pos(), nil, "anchors are not allowed (&%s): write the value where it is meant, or use a Plan for what licenses share", y.Anchor)
+	}
+	switch y.Kind {
+	case yaml.AliasNode:
+		p.report(n.pos(), nil, "aliases are not allowed (*%s): write the value where it is meant, or use a Plan for what licenses share", y.Value)
+		return nil
+	case yaml.SequenceNode:
+		n.kind = listNode
+		n.items = make([]*node, 0, len(y.Content))
+		for _, c := range y.Content {
+			if item := p.convert(file, c, depth+1); item != nil {
+				n.items = append(n.items, item)
+			}
+		}
+	case yaml.MappingNode:
+		n.kind = objectNode
+		n.fields = make([]field, 0, len(y.Content)/2)
+		for i := 0; i+1 < len(y.Content); i += 2 {
+			p.convertField(n, y.Content[i], y.Content[i+1], depth)
+		}
+		p.duplicates(n)
+	default:
+		n.text, n.tag = y.Value, y.ShortTag()
+	}
+	if y.Style&yaml.TaggedStyle != 0 {
+		p.report(n.pos(), nil, "tags are not allowed (%s): write the plain value, quoted if it is text", y.Tag)
+		return nil
+	}
+	return n
+}
+
+func (p *parser) convertField(n *node, k, v *yaml.Node, depth int) {
+	pos := Position{File: *n.file, Line: k.Line, Column: k.Column}
+	switch {
+	case k.Tag == "!!merge":
+		p.report(pos, nil, "merge keys are not allowed (<<): write the fields where they are meant, or use a Plan for what licenses share")
+		return
+	case k.Kind != yaml.ScalarNode:
+		p.report(pos, nil, "a field name is text")
+		return
+	}
+	key := p.convert(n.file, k, depth+1)
+	value := p.convert(n.file, v, depth+1)
+	if key != nil && value != nil {
+		n.fields = append(n.fields, field{key, value})
+	}
+}
+
+// duplicates reports field names that come twice and keeps the first.
+func (p *parser) duplicates(n *node) {
+	seen := make(map[string]*node, len(n.fields))
+	kept := n.fields[:0]
+	for _, f := range n.fields {
+		if first := seen[f.key.text]; first != nil {
+			p.report(f.key.pos(), nil, "duplicate field %q, written already at %s: keep one of them", f.key.text, first.pos())
+			continue
+		}
+		seen[f.key.text] = f.key
+		kept = append(kept, f)
+	}
+	n.fields = kept
+}

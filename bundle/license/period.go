@@ -1,0 +1,101 @@
+package license
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Period is an ISO 8601 period such as P1Y, P3M, P2W, P30D or PT24H. Its parts are calendar
+// months, calendar days and seconds; years are twelve months and weeks seven days.
+type Period struct {
+	months, days, seconds int64
+}
+
+var periodSyntax = regexp.MustCompile(`^P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,10})M)?(?:(\d{1,12})S)?)?$`)
+
+// ParsePeriod reads a period. Fractions, signs and anything longer than ten thousand years are
+// refused.
+func ParsePeriod(s string) (Period, error) {
+	m := periodSyntax.FindStringSubmatch(s)
+	if m == nil || strings.HasSuffix(s, "T") || s == "P" {
+		return Period{}, fmt.Errorf("%q is no period: write one like P1Y, P3M, P2W, P30D or PT24H", s)
+	}
+	var n [8]int64
+	for i := 1; i < len(m); i++ {
+		if m[i] != "" {
+			n[i], _ = strconv.ParseInt(m[i], 10, 64)
+		}
+	}
+	p := Period{months: 12*n[1] + n[2], days: 7*n[3] + n[4], seconds: 3600*n[5] + 60*n[6] + n[7]}
+	if p.months > 120_000 || p.days > 3_652_425 || p.seconds > 3_652_425*86400 {
+		return Period{}, fmt.Errorf("%q is longer than ten thousand years: write `never` where that is meant", s)
+	}
+	return p, nil
+}
+
+// IsZero reports whether the period lasts nothing.
+func (p Period) IsZero() bool { return p == Period{} }
+
+// String is the period in its shortest ISO 8601 form with years, months, days, hours, minutes
+// and seconds.
+func (p Period) String() string {
+	if p.IsZero() {
+		return "P0D"
+	}
+	var b strings.Builder
+	part := func(n int64, unit string) {
+		if n != 0 {
+			b.WriteString(strconv.FormatInt(n, 10) + unit)
+		}
+	}
+	b.WriteByte('P')
+	part(p.months/12, "Y")
+	part(p.months%12, "M")
+	part(p.days, "D")
+	if p.seconds != 0 {
+		b.WriteByte('T')
+		part(p.seconds/3600, "H")
+		part(p.seconds/60%60, "M")
+		part(p.seconds%60, "S")
+	}
+	return b.String()
+}
+
+// AddTo is t plus the period, in one addition: years and months on the calendar of t's
+// location, the day clamped to the month's last, then weeks and days on that calendar, then
+// hours, minutes and seconds on the time line. A local time that does not exist is the first
+// instant after the gap, one that exists twice its first occurrence.
+func (p Period) AddTo(t time.Time) time.Time {
+	return time.Unix(p.addTo(t.Unix(), t.Location()), 0).In(t.Location())
+}
+
+// SubtractFrom is t minus the period, by the rules of AddTo.
+func (p Period) SubtractFrom(t time.Time) time.Time { return p.times(-1).AddTo(t) }
+
+func (p Period) addTo(t int64, loc *time.Location) int64 {
+	if p.months != 0 || p.days != 0 {
+		local := time.Unix(t, 0).In(loc)
+		year, month, day := local.Date()
+		hour, minute, second := local.Clock()
+		first := time.Date(year, month+time.Month(p.months), 1, 0, 0, 0, 0, time.UTC)
+		day = min(day, daysIn(first.Year(), first.Month()))
+		wall := time.Date(first.Year(), first.Month(), day+int(p.days), hour, minute, second, 0, time.UTC)
+		t = instantOf(wall.Unix(), loc)
+	}
+	return t + p.seconds
+}
+
+func (p Period) plus(q Period) Period {
+	return Period{p.months + q.months, p.days + q.days, p.seconds + q.seconds}
+}
+
+func (p Period) times(n int64) Period {
+	return Period{p.months * n, p.days * n, p.seconds * n}
+}
+
+func daysIn(year int, month time.Month) int {
+	return time.Date(year, month+1, 0, 0, 0, 0, 0, time.UTC).Day()
+}
