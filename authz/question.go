@@ -180,7 +180,7 @@ func (q *question) judge(subject Subject, r *Request, t *Target) (e Entry, cache
 	return e, "none", nil
 }
 
-var errNoVerdict = errors.New("the policy's decision has no code")
+var errNoVerdict = errors.New("the policy came to no decision")
 
 // evaluate asks the policy, and for a tag list also which entries may be seen.
 func (q *question) evaluate(in *Input) (Entry, error) {
@@ -188,7 +188,7 @@ func (q *question) evaluate(in *Input) (Entry, error) {
 	if err != nil {
 		return Entry{}, err
 	}
-	if v.Code == "" {
+	if v.Code == "" || v.Code == CodeInternalError {
 		return Entry{}, errNoVerdict
 	}
 	var visible []int

@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+
+	"github.com/pullgate/pullgate/policies"
+)
+
+// The two questions asked of a policy.
+const (
+	decisionQuery = policies.Entrypoint
+	visibleQuery  = policies.VisibleEntrypoint
+)
+
+// compileModules compiles a bundle's Rego, strictly and with nothing but the builtins a policy may use.
+func compileModules(modules map[string][]byte) (*ast.Compiler, error) {
+	parsed := make(map[string]*ast.Module, len(modules))
+	capabilities := policies.Capabilities()
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		m, err := ast.ParseModuleWithOpts(name, string(modules[name]), ast.ParserOptions{
+			RegoVersion: ast.RegoV1, Capabilities: capabilities,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if m == nil {
+			continue // empty file
+		}
+		parsed[name] = m
+	}
+	c := ast.NewCompiler().WithCapabilities(capabilities).WithStrict(true).WithDefaultRegoVersion(ast.RegoV1)
+	if c.Compile(parsed); c.Failed() {
+		return nil, c.Errors
+	}
+	return c, nil
+}
+
+// prepare makes a query ready whose results are terms: nothing is converted that is not read.
+func prepare(ctx context.Context, c *ast.Compiler, s *store, query string) (rego.PreparedEvalQuery, error) {
+	q, err := rego.New(
+		rego.Compiler(c),
+		rego.Store(s),
+		rego.Query(query),
+		rego.SetRegoVersion(ast.RegoV1),
+		rego.StrictBuiltinErrors(true),
+		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
+	).PrepareForEval(ctx)
+	if err != nil {
+		return q, fmt.Errorf("prepare %s: %w", query, err)
+	}
+	return q, nil
+}
+
+// valueOf is the one value of a query's result.
+func valueOf(query string, rs rego.ResultSet) (ast.Value, error) {
+	if len(rs) != 1 || len(rs[0].Expressions) != 1 {
+		return nil, fmt.Errorf("%s is undefined", query)
+	}
+	t, ok := rs[0].Expressions[0].Value.(*ast.Term)
+	if !ok {
+		return nil, fmt.Errorf("%s is no term", query)
+	}
+	return t.Value, nil
+}

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/bundle"
+)
+
+// Config says how an Engine works; the zero Config is useful.
+type Config struct {
+	Logger     *slog.Logger          // nil: nothing is logged
+	Registerer prometheus.Registerer // nil: no metrics are exported
+	// Workers is how many decisions are evaluated at a time; by default one more than there are processors.
+	Workers int
+	Limits  Limits
+}
+
+// Engine holds the active generation. It is safe for concurrent use.
+type Engine struct {
+	log     *slog.Logger
+	metrics *metrics
+	limits  Limits
+
+	active     atomic.Pointer[generation]
+	activating sync.Mutex
+
+	decisions *workers
+	lists     *workers
+	closed    sync.Once
+}
+
+// New returns an Engine without a generation. Its workers run until Close.
+func New(cfg Config) *Engine {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	processors := runtime.GOMAXPROCS(0)
+	if cfg.Workers <= 0 {
+		cfg.Workers = processors + 1
+	}
+	return &Engine{
+		log: cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(),
+		decisions: startWorkers(cfg.Workers),
+		lists:     startWorkers(max(1, processors/2)),
+	}
+}
+
+// Activate makes a bundle ready and then, at once, the active one. The caller has verified
+// the bundle by reading it (bundle.Read): the engine takes nothing else, so that it is only ever
+// fed verified bytes. On error the generation that was active stays. Activations follow one
+// another; decisions go on meanwhile.
+func (e *Engine) Activate(ctx context.Context, b *bundle.Bundle) error {
+	e.activating.Lock()
+	defer e.activating.Unlock()
+	g, err := newGeneration(ctx, e, b)
+	e.metrics.activated(err, b)
+	if err != nil {
+		return fmt.Errorf("activate bundle %s serial %d: %w", b.Name(), b.Serial(), err)
+	}
+	e.active.Store(g)
+	if g.keyer.whole != "" {
+		e.log.Warn("decisions cannot be cached: a rule reads a document as a whole", "document", g.keyer.whole)
+	}
+	return nil
+}
+
+// Generation returns the active generation, or nil before the first one.
+func (e *Engine) Generation() authz.Generation {
+	if g := e.active.Load(); g != nil {
+		return g
+	}
+	return nil // not a nil *generation in an interface
+}
+
+// Close stops the workers and waits for what they are doing. Evaluations after it fail.
+func (e *Engine) Close() {
+	e.closed.Do(func() {
+		e.decisions.stop()
+		e.lists.stop()
+	})
+}

@@ -1,0 +1,261 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/topdown"
+
+	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/bundle/index"
+)
+
+// generation is one bundle made ready to evaluate. It is immutable but for memos of pure
+// functions, and safe for concurrent use.
+type generation struct {
+	engine *Engine
+	bundle *bundle.Bundle
+
+	hosts    *hosts
+	subjects *subjects
+	index    *index.Index
+	store    *store
+	keyer    *keyer
+	compiler *ast.Compiler
+	decision rego.PreparedEvalQuery
+	visible  rego.PreparedEvalQuery
+
+	sets  *memo[index.SetID, *candidateSet]
+	terms *memo[[32]byte, *ast.Term] // by Target.Set
+	lists *memo[[2]string, *candidateSet]
+}
+
+// newGeneration makes a bundle ready and tries it once.
+func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generation, error) {
+	modules, data := map[string][]byte{}, map[string][]byte{}
+	for _, p := range b.Paths() {
+		switch {
+		case strings.HasSuffix(p, ".rego"):
+			modules[p] = b.File(p)
+		case p == dataFile || strings.HasSuffix(p, "/"+dataFile):
+			data[p] = b.File(p)
+		}
+	}
+	g := &generation{
+		engine: e, bundle: b,
+		sets:  newMemo[index.SetID, *candidateSet](hotCandidates),
+		terms: newMemo[[32]byte, *ast.Term](hotCandidates),
+		lists: newMemo[[2]string, *candidateSet](hotListed),
+	}
+	var err error
+	if g.index, err = index.Open(b.File(bundle.IndexPath)); err != nil {
+		return nil, fmt.Errorf("open %s: %w", bundle.IndexPath, err)
+	}
+	if g.store, err = newStore(data); err != nil {
+		return nil, fmt.Errorf("read data: %w", err)
+	}
+	if g.hosts, err = readRegistries(data[registriesDir+"/"+dataFile]); err != nil {
+		return nil, fmt.Errorf("read registries: %w", err)
+	}
+	if g.subjects, err = readSubjects(data[keysDir+"/"+dataFile], data[identitiesDir+"/"+dataFile]); err != nil {
+		return nil, fmt.Errorf("read subjects: %w", err)
+	}
+	g.compiler, err = compileModules(modules)
+	if err != nil {
+		return nil, fmt.Errorf("compile policy: %w", err)
+	}
+	if g.keyer, err = newKeyer(g.compiler, g.store, modules); err != nil {
+		return nil, fmt.Errorf("analyse policy: %w", err)
+	}
+	if g.decision, err = prepare(ctx, g.compiler, g.store, decisionQuery); err != nil {
+		return nil, err
+	}
+	if g.visible, err = prepare(ctx, g.compiler, g.store, visibleQuery); err != nil {
+		return nil, err
+	}
+	if err := g.warm(ctx); err != nil {
+		return nil, fmt.Errorf("try the policy: %w", err)
+	}
+	return g, nil
+}
+
+// warm asks each entry point once, as nobody, so that a policy that cannot answer never
+// becomes active and the first customer does not pay for first uses.
+func (g *generation) warm(ctx context.Context) error {
+	in := &authz.Input{
+		Time: g.IssuedAt(), Subject: authz.Subject{Via: "anonymous"}, Action: "ping", Kind: authz.KindPing,
+		Target: &authz.Target{}, Request: &authz.Request{Kind: authz.KindPing, Method: http.MethodGet, Path: "/v2/", Via: "cli"},
+	}
+	if _, err := g.Evaluate(ctx, in); err != nil {
+		return err
+	}
+	_, err := g.Visible(ctx, in)
+	return err
+}
+
+func (g *generation) Revision() string { return g.bundle.Revision() }
+
+func (g *generation) IssuedAt() int64 { return g.bundle.IssuedAt() }
+
+func (g *generation) NotAfter() int64 { return g.bundle.NotAfter() }
+
+func (g *generation) Registry(authority string) (authz.Registry, bool) {
+	return g.hosts.registry(authority)
+}
+
+func (g *generation) Authenticate(hash [32]byte) (authz.Key, bool) {
+	k, ok := g.subjects.keys[hash]
+	return k, ok
+}
+
+func (g *generation) Identify(id authz.Identity) (authz.Subject, bool) {
+	return g.subjects.identify(id)
+}
+
+func (g *generation) Key(in *authz.Input) ([32]byte, bool) { return g.keyer.key(in) }
+
+// Named reports whether a license of the customer names the target. A document that cannot be
+// read names nothing; the evaluation that read it before has failed already.
+func (g *generation) Named(id string, t *authz.Target, at int64) bool {
+	c, err := g.store.customer(id)
+	if err != nil || c == nil {
+		return false
+	}
+	res := &t.Resource
+	return names(c.products, res.Product, at) || names(c.repositories, res.Repository, at)
+}
+
+func names(table map[string]int64, name string, at int64) bool {
+	until, ok := table[name]
+	return ok && name != "" && at < until
+}
+
+// Repositories returns the repositories of the index that a license of the customer or a Public
+// document names, whatever the time: the policy decides about each.
+func (g *generation) Repositories(reg authz.Registry, id string) []string {
+	c, err := g.store.customer(id)
+	if err != nil || c == nil {
+		c = &customer{}
+	}
+	public, _ := g.store.read([]string{"pullgate", "public"})
+	open, _ := public.(ast.Object)
+
+	var list []string
+	for repo := range g.index.Repositories(reg.ID) {
+		name := repo.Name()
+		_, product := c.products[repo.Product()]
+		_, byName := c.repositories[name]
+		if product || byName || open != nil && member(open, name) != nil {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// Evaluate asks for the decision.
+func (g *generation) Evaluate(ctx context.Context, in *authz.Input) (authz.Verdict, error) {
+	candidates := emptyArray
+	if in.Kind != authz.KindTags {
+		var err error
+		if candidates, err = g.candidates(in.Target); err != nil {
+			return authz.Verdict{}, err
+		}
+	}
+	limits := &g.engine.limits
+	v, err := g.ask(ctx, g.engine.decisions, decisionQuery, &g.decision, in, candidates,
+		newBudget(ctx, limits.DecisionSteps, limits.DecisionTime))
+	if err != nil {
+		return authz.Verdict{}, err
+	}
+	return verdictOf(v)
+}
+
+// Visible asks which candidates may be seen.
+func (g *generation) Visible(ctx context.Context, in *authz.Input) ([]int, error) {
+	candidates, err := g.candidates(in.Target)
+	if err != nil {
+		return nil, err
+	}
+	limits := &g.engine.limits
+	n := len(in.Target.Candidates)
+	v, err := g.ask(ctx, g.engine.lists, visibleQuery, &g.visible, in, candidates,
+		newBudget(ctx, limits.VisibleSteps+n*limits.VisibleEach, limits.VisibleTime))
+	if err != nil {
+		return nil, err
+	}
+	return visibleOf(v, n)
+}
+
+// ask evaluates one query on a worker. A panic there is an error here.
+func (g *generation) ask(ctx context.Context, w *workers, name string, query *rego.PreparedEvalQuery,
+	in *authz.Input, candidates *ast.Term, b *budget,
+) (ast.Value, error) {
+	var v ast.Value
+	var err error
+	waited := w.do(ctx, func() {
+		defer func() {
+			if p := recover(); p != nil {
+				g.engine.log.Error("panic in the policy", "query", name, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+				err = errors.New("panic in the policy")
+			}
+		}()
+		b.start()
+		var rs rego.ResultSet
+		rs, err = query.Eval(ctx, rego.EvalParsedInput(inputOf(in, candidates)), rego.EvalExternalCancel(b))
+		if b.err != nil {
+			err = b.err
+		} else if err != nil {
+			err = g.blame(err)
+		}
+		if err == nil {
+			v, err = valueOf(name, rs)
+		}
+	})
+	if waited != nil { // the worker may still write v and err
+		g.engine.metrics.evaluated(name, waited, 0)
+		return nil, fmt.Errorf("evaluate %s: %w", name, waited)
+	}
+	g.engine.metrics.evaluated(name, err, b.steps)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate %s: %w", name, err)
+	}
+	return v, nil
+}
+
+// blame says which rule an evaluation failed in, and how. The message is left out: it may hold
+// values, and what is recorded names rules only.
+func (g *generation) blame(err error) error {
+	var failed *topdown.Error
+	if !errors.As(err, &failed) || failed.Location == nil {
+		return err
+	}
+	at, rule := failed.Location, ""
+	if m := g.compiler.Modules[at.File]; m != nil {
+		for _, r := range m.Rules {
+			if r.Location != nil && r.Location.Row <= at.Row {
+				rule = " in " + r.Ref().String()
+			}
+		}
+	}
+	return fmt.Errorf("%s at %s:%d%s", failed.Code, at.File, at.Row, rule)
+}
+
+// candidates are a target's candidates as the policy reads them, made once for all targets
+// that have the same.
+func (g *generation) candidates(t *authz.Target) (*ast.Term, error) {
+	if term, ok := g.terms.get(t.Set); ok && len(t.Candidates) > 0 {
+		return term, nil
+	}
+	term, err := candidatesTerm(t.Candidates)
+	if err == nil && len(t.Candidates) > 0 {
+		g.terms.put(t.Set, term, len(t.Candidates))
+	}
+	return term, err
+}

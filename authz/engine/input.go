@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/bundle/index"
+)
+
+// keyTerms are the words of input, decision and license data, made once.
+var keyTerms = func(words ...string) map[string]*ast.Term {
+	m := make(map[string]*ast.Term, len(words))
+	for _, w := range words {
+		m[w] = ast.StringTerm(w)
+	}
+	return m
+}(
+	"time", "subject", "action", "resource", "request",
+	"customer", "key", "via", "claims",
+	"kind", "host", "registry", "repository", "product", "tag", "digest", "path", "candidates",
+	"method", "address",
+	"version", "order", "channel", "released", "counts_from", "withdrawn_at", "except", "requires", "retires_at", "revoked_at",
+	"allow", "code", "license", "grant", "message", "until", "ends", "warnings", "headers", "enforcement", "name", "value", "to",
+	"products", "repositories", "empty", "replaced",
+)
+
+func keyTerm(word string) *ast.Term {
+	if t, ok := keyTerms[word]; ok {
+		return t
+	}
+	return ast.StringTerm(word)
+}
+
+var (
+	never       = ast.StringTerm("never") // how an instant that does not come is written (design §4)
+	emptyObject = ast.ObjectTerm()
+	emptyArray  = ast.ArrayTerm()
+)
+
+func instantTerm(t int64) *ast.Term {
+	if t == authz.Never {
+		return never
+	}
+	return ast.IntNumberTerm(int(t))
+}
+
+// members collects the members of an object; absent ones are left out.
+type members [][2]*ast.Term
+
+func (m *members) text(key, value string) {
+	if value != "" {
+		m.term(key, ast.StringTerm(value))
+	}
+}
+
+func (m *members) texts(key string, values []string) {
+	if len(values) > 0 {
+		terms := make([]*ast.Term, len(values))
+		for i, v := range values {
+			terms[i] = ast.StringTerm(v)
+		}
+		m.term(key, ast.ArrayTerm(terms...))
+	}
+}
+
+func (m *members) term(key string, value *ast.Term) {
+	*m = append(*m, [2]*ast.Term{keyTerm(key), value})
+}
+
+func (m members) object() *ast.Term { return ast.NewTerm(ast.NewObject(m...)) }
+
+// inputOf is the policy's input document (design §8). candidates are those the policy is shown.
+func inputOf(in *authz.Input, candidates *ast.Term) ast.Value {
+	r, res := in.Request, &in.Target.Resource
+
+	subject := make(members, 0, 4)
+	subject.text("customer", in.Subject.Customer)
+	subject.text("key", in.Subject.Key)
+	subject.text("via", in.Subject.Via)
+	subject.term("claims", emptyObject)
+
+	resource := make(members, 0, 9)
+	resource.text("kind", in.Kind.String())
+	resource.text("host", r.Host)
+	resource.text("registry", res.Registry)
+	resource.text("repository", res.Repository)
+	resource.text("product", res.Product)
+	resource.text("tag", res.Tag)
+	resource.text("digest", res.Digest)
+	resource.text("path", r.Path)
+	resource.term("candidates", candidates)
+
+	request := make(members, 0, 5)
+	request.text("method", r.Method)
+	request.text("host", r.Host)
+	request.text("path", r.Path)
+	request.text("via", r.Via)
+	if r.Address.IsValid() {
+		request.text("address", r.Address.String())
+	}
+
+	input := make(members, 0, 5)
+	input.term("time", ast.IntNumberTerm(int(in.Time)))
+	input.term("subject", subject.object())
+	input.text("action", in.Action)
+	input.term("resource", resource.object())
+	input.term("request", request.object())
+	return input.object().Value
+}
+
+// candidatesTerm says candidates as the policy reads them.
+func candidatesTerm(list []authz.Candidate) (*ast.Term, error) {
+	if len(list) == 0 {
+		return emptyArray, nil
+	}
+	terms := make([]*ast.Term, len(list))
+	for i := range list {
+		c := &list[i]
+		m := make(members, 0, 12)
+		m.text("product", c.Product)
+		m.text("version", c.Version)
+		if c.Order != "" {
+			order, err := ast.ValueFromReader(strings.NewReader(c.Order))
+			if err != nil {
+				return nil, fmt.Errorf("order of version %s: %w", c.Version, err)
+			}
+			m.term("order", ast.NewTerm(order))
+		}
+		m.text("tag", c.Tag)
+		m.text("channel", c.Channel)
+		m.term("released", instantTerm(c.Released))
+		m.term("counts_from", instantTerm(c.CountsFrom))
+		m.term("withdrawn_at", instantTerm(c.WithdrawnAt))
+		m.texts("except", c.Except)
+		m.texts("requires", c.Requires)
+		m.term("retires_at", instantTerm(c.RetiresAt))
+		m.term("revoked_at", instantTerm(c.RevokedAt))
+		terms[i] = m.object()
+	}
+	return ast.ArrayTerm(terms...), nil
+}
+
+// candidatesOf takes candidates over from the index, whose type has the same fields.
+func candidatesOf(list []index.Candidate) []authz.Candidate {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]authz.Candidate, len(list))
+	for i, c := range list {
+		out[i] = authz.Candidate(c)
+	}
+	return out
+}

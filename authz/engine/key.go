@@ -1,0 +1,196 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/dependencies"
+
+	"github.com/pullgate/pullgate/authz"
+)
+
+// keyFormat changes whenever what a key or a verdict means changes, so that old entries are
+// never found.
+const keyFormat = "pullgate verdict 1\n"
+
+// part appends what one field of the input contributes to a key.
+type part func(b []byte, in *authz.Input) []byte
+
+// keyer makes cache keys: a hash of everything a verdict can depend on but the time. Which
+// fields of the input that is says the analysis of the compiled rules; license data counts by the
+// content of the customer's document and by Target.Facts.
+type keyer struct {
+	salt  [32]byte // format, policy, and data documents that the rules read as a whole
+	parts []part
+	// whole is the ref that makes answers uncacheable, "" when there is none.
+	whole string
+	store *store
+}
+
+// text appends a string so that no two lists of strings run into each other.
+func text(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// inputParts are the fields that rules may read, but for those that are in every key (subject.customer,
+// action, resource.candidates) and time. A field that is not here is absent from every input.
+var inputParts = map[string]part{
+	"subject.key":         func(b []byte, in *authz.Input) []byte { return text(b, in.Subject.Key) },
+	"subject.via":         func(b []byte, in *authz.Input) []byte { return text(b, in.Subject.Via) },
+	"resource.kind":       func(b []byte, in *authz.Input) []byte { return append(b, byte(in.Kind)) },
+	"resource.host":       func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Host) },
+	"resource.registry":   func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Registry) },
+	"resource.repository": func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Repository) },
+	"resource.product":    func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Product) },
+	"resource.tag":        func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Tag) },
+	"resource.digest":     func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Digest) },
+	"resource.path":       func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Path) },
+	"request.method":      func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Method) },
+	"request.host":        func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Host) },
+	"request.path":        func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Path) },
+	"request.via":         func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Via) },
+	"request.address": func(b []byte, in *authz.Input) []byte {
+		if !in.Request.Address.IsValid() {
+			return text(b, "")
+		}
+		return text(b, in.Request.Address.String())
+	},
+}
+
+// newKeyer analyses what the entry points read. modules are the bundle's Rego files.
+func newKeyer(c *ast.Compiler, s *store, modules map[string][]byte) (*keyer, error) {
+	refs, err := baseRefs(c)
+	if err != nil {
+		return nil, err
+	}
+	k := &keyer{store: s}
+	salt := sha256.New()
+	salt.Write([]byte(keyFormat))
+	hash := func(name string, data []byte) {
+		sum := sha256.Sum256(data)
+		salt.Write(text(nil, name))
+		salt.Write(sum[:])
+	}
+	for _, name := range slices.Sorted(maps.Keys(modules)) {
+		hash(name, modules[name])
+	}
+
+	fields := map[string]bool{}
+	docs := map[string]bool{}
+	for _, ref := range refs {
+		switch words := constantWords(ref); words[0] {
+		case "input":
+			k.reads(words[1:], fields)
+		case "data":
+			switch {
+			case len(words) < 2, len(words) == 2 && words[1] == "pullgate":
+				k.whole = strings.Join(words, ".") // everybody's licenses
+			case len(words) > 3 && strings.Join(words[1:3], "/") == customersDir:
+				hash("customer "+words[3], s.customers[words[3]].json) // one that a rule names itself
+			default:
+				s.documents(words[1:], docs)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
+		k.parts = append(k.parts, inputParts[name])
+	}
+	for _, dir := range slices.Sorted(maps.Keys(docs)) {
+		if dir != publicDir { // what Public says of a repository is in Target.Facts
+			hash(dir, s.docs[dir].json)
+		}
+	}
+	salt.Sum(k.salt[:0])
+	return k, nil
+}
+
+// baseRefs are the constant prefixes of all base documents the entry points read. The analysis
+// panics on rules it does not understand; that is then an error of the bundle.
+func baseRefs(c *ast.Compiler) (refs []ast.Ref, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("what the rules read cannot be told: %v", p)
+		}
+	}()
+	for _, entry := range []string{decisionQuery, visibleQuery} {
+		body, err := ast.ParseBody("x = " + entry)
+		if err != nil {
+			return nil, err
+		}
+		r, err := dependencies.Base(c, body)
+		if err != nil {
+			return nil, err
+		}
+		refs = append(refs, r...)
+	}
+	return refs, nil
+}
+
+// constantWords are the leading strings of a ref.
+func constantWords(ref ast.Ref) []string {
+	words := []string{ref[0].String()}
+	for _, t := range ref[1:] {
+		s, ok := t.Value.(ast.String)
+		if !ok {
+			break
+		}
+		words = append(words, string(s))
+	}
+	return words
+}
+
+// reads notes that rules read a part of the input.
+func (k *keyer) reads(words []string, fields map[string]bool) {
+	switch {
+	case len(words) == 0, len(words) == 1 && (words[0] == "resource" || words[0] == "request"):
+		k.whole = strings.Join(append([]string{"input"}, words...), ".")
+	case len(words) == 1: // subject as a whole; time and action are no objects
+		for name := range inputParts {
+			if strings.HasPrefix(name, words[0]+".") {
+				fields[name] = true
+			}
+		}
+	default:
+		if name := words[0] + "." + words[1]; inputParts[name] != nil {
+			fields[name] = true
+		}
+	}
+}
+
+// documents notes which documents, other than customers, a path leads into.
+func (s *store) documents(words []string, docs map[string]bool) {
+	at := strings.Join(words, "/") + "/"
+	for dir := range s.docs {
+		if at == "/" || strings.HasPrefix(at, dir+"/") || strings.HasPrefix(dir+"/", at) {
+			docs[dir] = true
+		}
+	}
+}
+
+// key returns the cache key of a question, false when its answer must not be cached.
+func (k *keyer) key(in *authz.Input) ([32]byte, bool) {
+	if k.whole != "" {
+		return [32]byte{}, false
+	}
+	var buf [512]byte
+	b := append(buf[:0], k.salt[:]...)
+	customer := k.store.customers[in.Subject.Customer].hash // zero for nobody
+	b = append(b, customer[:]...)
+	b = append(b, in.Target.Facts[:]...)
+	b = append(b, in.Target.Set[:]...)
+	b = text(b, in.Subject.Customer)
+	b = text(b, in.Action)
+	if in.Action == "list" {
+		b = append(b, byte(in.Kind)) // an entry of a tag list also says what is visible
+	}
+	for _, p := range k.parts {
+		b = p(b, in)
+	}
+	return sha256.Sum256(b), true
+}

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Limits bound one evaluation. A step is one poll of topdown's Cancelled, about 0.6 µs of
+// ordinary Rego.
+type Limits struct {
+	DecisionSteps int           // default 5,000
+	DecisionTime  time.Duration // default 20 ms
+	VisibleSteps  int           // default 500, and
+	VisibleEach   int           // 400 for each candidate
+	VisibleTime   time.Duration // default 2 s
+}
+
+func (l Limits) orDefault() Limits {
+	set := func(n *int, d int) {
+		if *n == 0 {
+			*n = d
+		}
+	}
+	set(&l.DecisionSteps, 5000)
+	set(&l.VisibleSteps, 500)
+	set(&l.VisibleEach, 400)
+	if l.DecisionTime == 0 {
+		l.DecisionTime = 20 * time.Millisecond
+	}
+	if l.VisibleTime == 0 {
+		l.VisibleTime = 2 * time.Second
+	}
+	return l
+}
+
+var (
+	errSteps = errors.New("the policy took more steps than it may")
+	errTime  = errors.New("the policy took more time than it may")
+)
+
+// budget is a topdown.Cancel that counts polls and ends the evaluation when steps, time or
+// the context run out. It belongs to one evaluation on one goroutine.
+type budget struct {
+	ctx   context.Context
+	steps int
+	limit int
+	time  time.Duration
+	spent time.Duration
+	last  time.Time
+	err   error
+}
+
+// pollEvery is how many steps pass between looks at clock and context, and longestGap what one
+// such stretch counts at most: a goroutine that waited for a processor has not worked.
+const (
+	pollEvery  = 32
+	longestGap = 5 * time.Millisecond
+)
+
+func newBudget(ctx context.Context, limit int, t time.Duration) *budget {
+	return &budget{ctx: ctx, limit: limit, time: t}
+}
+
+// start begins to count time.
+func (b *budget) start() { b.last = time.Now() }
+
+// Cancel ends the evaluation at its next step. Nothing calls it: Cancelled looks by itself.
+func (b *budget) Cancel() { b.err = context.Canceled }
+
+// Cancelled counts a step and reports whether the evaluation must end.
+func (b *budget) Cancelled() bool {
+	b.steps++
+	switch {
+	case b.err != nil:
+	case b.steps > b.limit:
+		b.err = fmt.Errorf("%w (%d)", errSteps, b.limit)
+	case b.steps%pollEvery == 0:
+		now := time.Now()
+		b.spent += min(now.Sub(b.last), longestGap)
+		b.last = now
+		if b.spent > b.time {
+			b.err = fmt.Errorf("%w (%s)", errTime, b.time)
+		} else {
+			b.err = b.ctx.Err()
+		}
+	}
+	return b.err != nil
+}

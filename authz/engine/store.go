@@ -1,0 +1,320 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage"
+)
+
+// Paths of the data documents, below `data`.
+const (
+	dataFile      = "data.json"
+	customersDir  = "pullgate/customers"
+	publicDir     = "pullgate/public"
+	keysDir       = "pullgate/keys"
+	registriesDir = "pullgate/registries"
+	identitiesDir = "pullgate/identities"
+)
+
+// hotCustomers bounds the parsed customer documents that are kept, in bytes of their JSON;
+// parsed they take some ten to twenty times as much.
+const hotCustomers = 4 << 20
+
+// store answers the policy's reads of `data` from the verified bytes of a bundle. Customers
+// are by far the most of it, and a decision reads one of them: each is kept as the JSON it came
+// as and parsed when it is read, with the recent ones at hand. Other documents are parsed at
+// the first read. It is read-only, immutable and needs no locks between transactions.
+type store struct {
+	storage.WritesNotSupported
+	storage.PolicyNotSupported
+	storage.TriggersNotSupported
+
+	customers map[string]blob
+	hot       *memo[string, *customer]
+	docs      map[string]*document // by path, "" never among them
+}
+
+// blob is one customer's JSON, a part of the bundle's bytes.
+type blob struct {
+	json []byte
+	hash [32]byte // content hash, for cache keys
+}
+
+// document is a data file that is parsed when it is first read.
+type document struct {
+	json  []byte
+	parse func() (ast.Value, error)
+}
+
+// newStore makes a store of the data files of a bundle, by path. A file that is no JSON is an
+// error here or, if nothing but the policy uses it, at its first read.
+func newStore(files map[string][]byte) (*store, error) {
+	s := &store{
+		customers: map[string]blob{},
+		hot:       newMemo[string, *customer](hotCustomers),
+		docs:      map[string]*document{},
+	}
+	for name, data := range files {
+		if path.Base(name) != dataFile {
+			continue
+		}
+		dir := strings.Trim(path.Dir(name), "./")
+		if dir == customersDir {
+			members, err := splitObject(data)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			for id, raw := range members {
+				s.customers[id] = blob{json: raw, hash: sha256.Sum256(raw)}
+			}
+			continue
+		}
+		if !json.Valid(data) {
+			return nil, fmt.Errorf("%s: not JSON", name)
+		}
+		s.docs[dir] = &document{json: data, parse: sync.OnceValues(func() (ast.Value, error) {
+			return ast.ValueFromReader(bytes.NewReader(data))
+		})}
+	}
+	return s, nil
+}
+
+// splitObject finds the members of a JSON object without decoding them. Values are slices of
+// data.
+func splitObject(data []byte) (map[string][]byte, error) {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
+		return nil, errors.Join(errors.New("not an object"), err)
+	}
+	members := map[string][]byte{}
+	for dec.More() {
+		key, err := dec.Token()
+		if err != nil {
+			return nil, err
+		}
+		var raw skipped
+		if err := dec.Decode(&raw); err != nil {
+			return nil, err
+		}
+		end := dec.InputOffset()
+		members[key.(string)] = data[end-int64(raw) : end : end]
+	}
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
+	return members, nil
+}
+
+// skipped is the length of a JSON value that was not decoded.
+type skipped int
+
+func (n *skipped) UnmarshalJSON(b []byte) error {
+	*n = skipped(len(b))
+	return nil
+}
+
+// customer is one customer's document, parsed.
+type customer struct {
+	doc ast.Object
+	// products and repositories that a grant which is not empty names, with the instant from
+	// which none of those grants counts any more (their licenses replaced by others).
+	products, repositories map[string]int64
+}
+
+// customer returns a parsed customer document, nil when there is none of that id.
+func (s *store) customer(id string) (*customer, error) {
+	b, ok := s.customers[id]
+	if !ok {
+		return nil, nil
+	}
+	if c, ok := s.hot.get(id); ok {
+		return c, nil
+	}
+	v, err := ast.ValueFromReader(bytes.NewReader(b.json))
+	if err != nil {
+		return nil, fmt.Errorf("customer %s: %w", id, err)
+	}
+	doc, ok := v.(ast.Object)
+	if !ok {
+		return nil, fmt.Errorf("customer %s: not an object", id)
+	}
+	c := &customer{doc: doc}
+	if c.products, err = named(doc, "products"); err != nil {
+		return nil, fmt.Errorf("customer %s: %w", id, err)
+	}
+	if c.repositories, err = named(doc, "repositories"); err != nil {
+		return nil, fmt.Errorf("customer %s: %w", id, err)
+	}
+	s.hot.put(id, c, len(b.json))
+	return c, nil
+}
+
+// named reads which names of a customer's grant table stand for something, and until when.
+func named(doc ast.Object, table string) (map[string]int64, error) {
+	grants, ok := member(doc, table).(ast.Object)
+	if !ok {
+		return nil, nil
+	}
+	out := make(map[string]int64, grants.Len())
+	err := grants.Iter(func(k, v *ast.Term) error {
+		name, ok := k.Value.(ast.String)
+		list, isList := v.Value.(*ast.Array)
+		if !ok || !isList {
+			return fmt.Errorf("%s: not lists of grants by name", table)
+		}
+		for i := range list.Len() {
+			g, ok := list.Elem(i).Value.(ast.Object)
+			if !ok {
+				return fmt.Errorf("%s.%s: not a grant", table, name)
+			}
+			if empty, ok := member(g, "empty").(ast.Boolean); ok && bool(empty) {
+				continue
+			}
+			replaced, err := instant(member(g, "replaced"))
+			if err != nil {
+				return fmt.Errorf("%s.%s: replaced: %w", table, name, err)
+			}
+			if last, ok := out[string(name)]; !ok || replaced > last {
+				out[string(name)] = replaced
+			}
+		}
+		return nil
+	})
+	return out, err
+}
+
+type transaction struct{}
+
+func (transaction) ID() uint64 { return 0 }
+
+// NewTransaction returns a transaction that needs no end.
+func (s *store) NewTransaction(_ context.Context, params ...storage.TransactionParams) (storage.Transaction, error) {
+	for _, p := range params {
+		if p.Write {
+			return nil, &storage.Error{Code: storage.WritesNotSupportedErr, Message: "a bundle's data is read-only"}
+		}
+	}
+	return transaction{}, nil
+}
+
+// Commit does nothing: nothing was written.
+func (s *store) Commit(context.Context, storage.Transaction) error { return nil }
+
+// Abort does nothing.
+func (s *store) Abort(context.Context, storage.Transaction) {}
+
+// Truncate is not supported.
+func (s *store) Truncate(context.Context, storage.Transaction, storage.TransactionParams, storage.Iterator) error {
+	return &storage.Error{Code: storage.WritesNotSupportedErr, Message: "a bundle's data is read-only"}
+}
+
+// Read returns the document at a path as an ast.Value, or a not-found error.
+func (s *store) Read(_ context.Context, _ storage.Transaction, p storage.Path) (any, error) {
+	v, err := s.read(p)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, &storage.Error{Code: storage.NotFoundErr, Message: p.String()}
+	}
+	return v, nil
+}
+
+// read returns nil when there is no such document.
+func (s *store) read(p storage.Path) (ast.Value, error) {
+	if len(p) > 2 && p[0] == "pullgate" && p[1] == "customers" {
+		c, err := s.customer(p[2])
+		if err != nil || c == nil {
+			return nil, err
+		}
+		return walk(c.doc, p[3:]), nil
+	}
+	for n := len(p); n > 0; n-- {
+		if d, ok := s.docs[strings.Join(p[:n], "/")]; ok {
+			v, err := d.parse()
+			if err != nil {
+				return nil, err
+			}
+			return walk(v, p[n:]), nil
+		}
+	}
+	return s.assemble(strings.Join(p, "/"))
+}
+
+// assemble makes the document at a path above the files: everything below it. Rules that
+// reach for so much pay for it.
+func (s *store) assemble(dir string) (ast.Value, error) {
+	if dir == customersDir {
+		all := ast.NewObject()
+		for _, id := range slices.Sorted(maps.Keys(s.customers)) {
+			c, err := s.customer(id)
+			if err != nil {
+				return nil, err
+			}
+			all.Insert(ast.StringTerm(id), ast.NewTerm(c.doc))
+		}
+		return all, nil
+	}
+	children := map[string]bool{}
+	for _, name := range append(slices.Collect(maps.Keys(s.docs)), customersDir) {
+		rest, ok := strings.CutPrefix(name, dir)
+		if rest = strings.TrimPrefix(rest, "/"); ok && rest != "" && (dir == "" || name[len(dir)] == '/') {
+			first, _, _ := strings.Cut(rest, "/")
+			children[first] = true
+		}
+	}
+	if len(children) == 0 {
+		return nil, nil
+	}
+	out := ast.NewObject()
+	for _, child := range slices.Sorted(maps.Keys(children)) {
+		p, _ := storage.ParsePath("/" + strings.TrimPrefix(dir+"/"+child, "/"))
+		v, err := s.read(p)
+		if err != nil {
+			return nil, err
+		}
+		if v != nil {
+			out.Insert(ast.StringTerm(child), ast.NewTerm(v))
+		}
+	}
+	return out, nil
+}
+
+// walk follows a path into a value; nil when it leads nowhere.
+func walk(v ast.Value, p []string) ast.Value {
+	for _, key := range p {
+		switch at := v.(type) {
+		case ast.Object:
+			v = member(at, key)
+		case *ast.Array:
+			i, err := strconv.Atoi(key)
+			if err != nil || i < 0 || i >= at.Len() {
+				return nil
+			}
+			v = at.Elem(i).Value
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// member returns a field of an object, nil when it is absent.
+func member(o ast.Object, key string) ast.Value {
+	if t := o.Get(keyTerm(key)); t != nil {
+		return t.Value
+	}
+	return nil
+}
