@@ -46,7 +46,8 @@ func startEnvoy(ctx context.Context, path, dir string, config []byte, args []str
 		args = append(args, "--concurrency", "1")
 	}
 	// Without hot restart there is no shared memory, so any number of Envoys can run.
-	args = append(args, "-c", file, "--admin-address-path", adminFile, "--disable-hot-restart", "--log-level", "warning")
+	args = append(args, "-c", file, "--admin-address-path", adminFile, "--disable-hot-restart", "--log-level", "warning",
+		"--file-flush-interval-msec", "50") // access logs are read by tests
 	p, err := start(path, args, nil)
 	if err != nil {
 		return nil, err
