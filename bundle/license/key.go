@@ -21,16 +21,16 @@ var crockford = base32.NewEncoding("0123456789abcdefghjkmnpqrstvwxyz").WithPaddi
 var ErrNotKey = errors.New("not a key")
 
 // NewKey makes a customer's key from 32 bytes of random and returns it with its hash, as the
-// license file keeps it: "sha256:" and 64 hexadecimal digits. The error is that of random; use
-// crypto/rand.Reader.
-func NewKey(random io.Reader) (secret, hash string, err error) {
+// license file keeps it: "sha256:" and 64 hexadecimal digits. It panics when random fails,
+// which crypto/rand.Reader never does.
+func NewKey(random io.Reader) (secret, hash string) {
 	var b [32]byte
 	if _, err := io.ReadFull(random, b[:]); err != nil {
-		return "", "", fmt.Errorf("make a key: %w", err)
+		panic(fmt.Sprintf("license: no randomness for a key: %v", err))
 	}
 	body := keyPrefix + crockford.EncodeToString(b[:])
 	secret = fmt.Sprintf("%s_%08x", body, crc32.ChecksumIEEE([]byte(body)))
-	return secret, hashOf(secret), nil
+	return secret, hashOf(secret)
 }
 
 // HashKey returns the hash of a key, "sha256:" and 64 hexadecimal digits of the whole text. A
