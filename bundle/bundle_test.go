@@ -3,6 +3,7 @@ package bundle
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"flag"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,6 +39,9 @@ func ring(t testing.TB, keys ...*ecdsa.PrivateKey) *KeyRing {
 	}
 	return r
 }
+
+// update rewrites golden files.
+var update = flag.Bool("update", false, "rewrite golden files")
 
 // sample is a small content with a file of every kind.
 func sample() *Content {
