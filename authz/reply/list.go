@@ -52,7 +52,7 @@ func page(r *authz.Request, path string, names []string) ([]string, []Header) {
 	if size == 0 {
 		return names, nil
 	}
-	return names, []Header{{"link", "<" + path + query + names[size-1] + `>; rel="next"`}}
+	return names, []Header{{"link", printable("<" + path + query + names[size-1] + `>; rel="next"`)}}
 }
 
 // referrers is the body of end-12: an image index, all on one page. The nil body and an

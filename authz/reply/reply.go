@@ -184,7 +184,7 @@ func answer(r *authz.Request, d *authz.Decision) *Reply {
 		contentType = imageIndex
 		p.Body, more = referrers(r, d.Referrers)
 	default:
-		return refuse(r, new(authz.Decision))
+		// Nothing pullgate answers itself: Body stays nil.
 	}
 	if p.Body == nil {
 		return refuse(r, &authz.Decision{ID: d.ID})
