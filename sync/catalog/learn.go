@@ -1,0 +1,161 @@
+package catalog
+
+import (
+	"maps"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// load returns what is known of a digest; nil for nothing.
+func (s *Store) load(digest string) (rec *record, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		var r record
+		ok, err := get(tx.Bucket(bucketManifests), []byte(digest), &r)
+		if ok {
+			rec = &r
+		}
+		return err
+	})
+	return rec, err
+}
+
+// learn keeps a manifest for ever.
+func (s *Store) learn(digest string, rec *record) error {
+	return s.update(func(tx *bolt.Tx) error {
+		return put(tx.Bucket(bucketManifests), []byte(digest), rec)
+	})
+}
+
+// configDate returns the date of an image config; false when it was never fetched.
+func (s *Store) configDate(digest string) (at int64, known bool, err error) {
+	err = s.view(func(tx *bolt.Tx) (err error) {
+		known, err = get(tx.Bucket(bucketConfigs), []byte(digest), &at)
+		return err
+	})
+	return at, known, err
+}
+
+func (s *Store) learnConfig(digest string, at int64) error {
+	return s.update(func(tx *bolt.Tx) error {
+		return put(tx.Bucket(bucketConfigs), []byte(digest), at)
+	})
+}
+
+// repositories returns how many tags each repository had that was ever crawled.
+func (s *Store) repositories() (map[string]*knownRepository, error) {
+	out := map[string]*knownRepository{}
+	err := s.view(func(tx *bolt.Tx) error {
+		repos := tx.Bucket(bucketRepositories)
+		return repos.ForEachBucket(func(name []byte) (err error) {
+			out[string(name)], err = readKnown(repos.Bucket(name))
+			return err
+		})
+	})
+	return out, err
+}
+
+// take replaces what a repository's tags name: tags are those that the registry has, by digest;
+// the ones in unknown are left as they were. What a tag leaves goes to its history, until now.
+// The manifests of every digest in tags have been learned; their dates are frozen here.
+func (s *Store) take(name string, tags map[string]string, unknown map[string]bool, now int64) error {
+	return s.inRepository(name, func(tx *bolt.Tx, b *bolt.Bucket) error {
+		k, err := readKnown(b)
+		if err != nil {
+			return err
+		}
+		tagBucket, historyBucket := b.Bucket(bucketTags), b.Bucket(bucketHistory)
+		for tag, was := range k.tags {
+			if was.Digest == "" || unknown[tag] || tags[tag] == was.Digest {
+				continue
+			}
+			past := append(k.history[tag], Past{Digest: was.Digest, Until: now})
+			if err := put(historyBucket, []byte(tag), past); err != nil {
+				return err
+			}
+			if err := put(tagBucket, []byte(tag), tagRecord{Digest: tags[tag], Seen: was.Seen}); err != nil {
+				return err
+			}
+		}
+		for _, tag := range slices.Sorted(maps.Keys(tags)) {
+			was, seen := k.tags[tag]
+			if !seen {
+				was.Seen = now
+			}
+			if was.Digest == "" {
+				if err := put(tagBucket, []byte(tag), tagRecord{Digest: tags[tag], Seen: was.Seen}); err != nil {
+					return err
+				}
+			}
+			if err := freeze(tx, b.Bucket(bucketDates), tags[tag], now); err != nil {
+				return err
+			}
+		}
+		return put(b, keyState, State{Succeeded: now})
+	})
+}
+
+// missed notes that a crawl of a repository failed; nothing else changes.
+func (s *Store) missed(name, why string, now int64) error {
+	return s.inRepository(name, func(_ *bolt.Tx, b *bolt.Bucket) error {
+		var st State
+		if _, err := get(b, keyState, &st); err != nil {
+			return err
+		}
+		st.Failed, st.Failure = now, why
+		return put(b, keyState, st)
+	})
+}
+
+func (s *Store) inRepository(name string, f func(tx *bolt.Tx, b *bolt.Bucket) error) error {
+	return s.update(func(tx *bolt.Tx) error {
+		b, err := tx.Bucket(bucketRepositories).CreateBucketIfNotExists([]byte(name))
+		if err != nil {
+			return err
+		}
+		for _, sub := range [][]byte{bucketTags, bucketHistory, bucketDates} {
+			if _, err := b.CreateBucketIfNotExists(sub); err != nil {
+				return err
+			}
+		}
+		return f(tx, b)
+	})
+}
+
+// freeze writes the date of a digest that a tag names, once.
+func freeze(tx *bolt.Tx, dates *bolt.Bucket, digest string, now int64) error {
+	if dates.Get([]byte(digest)) != nil {
+		return nil
+	}
+	at, dated, err := latestDate(tx, digest, maxDepth, map[string]bool{})
+	if err != nil {
+		return err
+	}
+	if !dated {
+		at = now
+	}
+	return put(dates, []byte(digest), at)
+}
+
+// latestDate is a manifest's own date, else the latest of its children's: an index cannot be
+// older than what it lists.
+func latestDate(tx *bolt.Tx, digest string, depth int, done map[string]bool) (latest int64, dated bool, err error) {
+	var rec record
+	if ok, err := get(tx.Bucket(bucketManifests), []byte(digest), &rec); err != nil || !ok || depth == 0 || done[digest] {
+		return 0, false, err
+	}
+	done[digest] = true
+	if at, ok, err := ownDate(tx, &rec); err != nil || ok {
+		return at, ok, err
+	}
+	for _, c := range rec.Children {
+		at, ok, err := latestDate(tx, c.Digest, depth-1, done)
+		if err != nil {
+			return 0, false, err
+		}
+		if ok && (!dated || at > latest) {
+			latest, dated = at, true
+		}
+	}
+	return latest, dated, nil
+}

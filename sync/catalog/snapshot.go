@@ -1,0 +1,167 @@
+package catalog
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Snapshot returns everything the store knows now: the repositories of which a crawl ever
+// succeeded and that are not absent without a trace. Errors: *CorruptError.
+func (s *Store) Snapshot() (*Catalog, error) {
+	c := &Catalog{Registry: s.registry, Repositories: map[string]*Repository{}}
+	err := s.view(func(tx *bolt.Tx) error {
+		repos := tx.Bucket(bucketRepositories)
+		return repos.ForEachBucket(func(name []byte) error {
+			k, err := readKnown(repos.Bucket(name))
+			if err != nil {
+				return &CorruptError{Path: s.path, Err: fmt.Errorf("%s: %w", name, err)}
+			}
+			if len(k.tags)+len(k.history) == 0 {
+				return nil
+			}
+			repo, err := k.repository(tx)
+			if err != nil {
+				return &CorruptError{Path: s.path, Err: fmt.Errorf("%s: %w", name, err)}
+			}
+			c.Repositories[string(name)] = repo
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// States returns how the crawls of every repository went, by name, also of those that never
+// succeeded.
+func (s *Store) States() (map[string]State, error) {
+	out := map[string]State{}
+	err := s.view(func(tx *bolt.Tx) error {
+		repos := tx.Bucket(bucketRepositories)
+		return repos.ForEachBucket(func(name []byte) error {
+			var st State
+			_, err := get(repos.Bucket(name), keyState, &st)
+			out[string(name)] = st
+			return err
+		})
+	})
+	return out, err
+}
+
+// knownRepository is what the store knows of one repository.
+type knownRepository struct {
+	tags    map[string]tagRecord // also those that are gone
+	history map[string][]Past
+	dates   map[string]int64
+	state   State
+}
+
+// present counts the tags that exist.
+func (k *knownRepository) present() int {
+	n := 0
+	for _, t := range k.tags {
+		if t.Digest != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// readKnown reads a repository's bucket; a nil one is a repository never heard of.
+func readKnown(b *bolt.Bucket) (*knownRepository, error) {
+	k := &knownRepository{tags: map[string]tagRecord{}, history: map[string][]Past{}, dates: map[string]int64{}}
+	if b == nil {
+		return k, nil
+	}
+	if _, err := get(b, keyState, &k.state); err != nil {
+		return nil, err
+	}
+	return k, cmp.Or(readAll(b.Bucket(bucketTags), k.tags), readAll(b.Bucket(bucketHistory), k.history), readAll(b.Bucket(bucketDates), k.dates))
+}
+
+func readAll[T any](b *bolt.Bucket, into map[string]T) error {
+	if b == nil {
+		return nil
+	}
+	return b.ForEach(func(key, _ []byte) error {
+		var v T
+		_, err := get(b, key, &v)
+		into[string(key)] = v
+		return err
+	})
+}
+
+// repository builds the model: the tags, and the graph below every digest that a tag names or
+// named, four manifests deep. A child's date is its own, else that of the oldest tagged manifest
+// above it.
+func (k *knownRepository) repository(tx *bolt.Tx) (*Repository, error) {
+	r := &Repository{Tags: map[string]Tag{}, History: k.history, Manifests: map[string]*Manifest{}}
+	roots := map[string]bool{}
+	for tag, t := range k.tags {
+		if t.Digest != "" {
+			r.Tags[tag] = Tag{Digest: t.Digest, Seen: t.Seen}
+			roots[t.Digest] = true
+		}
+	}
+	for _, past := range k.history {
+		for _, p := range past {
+			roots[p.Digest] = true
+		}
+	}
+	level := slices.SortedFunc(maps.Keys(roots), func(a, b string) int {
+		return cmp.Or(cmp.Compare(k.dates[a], k.dates[b]), cmp.Compare(a, b))
+	})
+	date := maps.Clone(k.dates)
+	for depth := 1; depth <= maxDepth; depth++ {
+		var next []string
+		for _, d := range level {
+			if r.Manifests[d] != nil {
+				continue
+			}
+			var rec record
+			if ok, err := get(tx.Bucket(bucketManifests), []byte(d), &rec); err != nil {
+				return nil, err
+			} else if !ok || rec.Skip != "" {
+				continue
+			}
+			created, dated, err := ownDate(tx, &rec)
+			if err != nil {
+				return nil, err
+			}
+			if frozen, ok := k.dates[d]; ok {
+				created = frozen
+			} else if !dated {
+				created = date[d]
+			}
+			r.Manifests[d] = rec.manifest(created)
+			for _, c := range rec.Children {
+				if _, ok := date[c.Digest]; !ok {
+					date[c.Digest] = created
+				}
+				if c.isManifest() {
+					next = append(next, c.Digest)
+				}
+			}
+		}
+		level = next
+	}
+	return r, nil
+}
+
+// ownDate is the date in a manifest's annotations or image config; false without one.
+func ownDate(tx *bolt.Tx, rec *record) (int64, bool, error) {
+	if at, ok := rec.annotated(); ok {
+		return at, true, nil
+	}
+	if !rec.datedByConfig() {
+		return 0, false, nil
+	}
+	var at int64
+	_, err := get(tx.Bucket(bucketConfigs), []byte(rec.Config), &at)
+	return at, at != 0, err
+}
