@@ -93,7 +93,7 @@ func (q *question) resource(reg Registry) error {
 	v := e.Verdict
 
 	f := finding{
-		Kind: r.Kind, ByDigest: r.Tag == "" || r.DigestTag, Refusal: q.who.Refusal, OutOfScope: outOfScope,
+		Kind: r.Kind, ByDigest: r.Digest != "", Refusal: q.who.Refusal, OutOfScope: outOfScope,
 		Repository: t.Repository, Reference: t.Reference, Allow: v.Allow, Code: v.Code,
 	}
 	if !v.Allow && f.Refusal == "" && t.Repository {

@@ -161,8 +161,10 @@ func (g *generation) Repositories(reg authz.Registry, id string) []string {
 
 // Evaluate asks for the decision.
 func (g *generation) Evaluate(ctx context.Context, in *authz.Input) (authz.Verdict, error) {
-	candidates := emptyArray
-	if in.Kind != authz.KindTags {
+	var candidates *ast.Term
+	switch in.Kind {
+	case authz.KindTags, authz.KindCatalog, authz.KindPing:
+	default:
 		var err error
 		if candidates, err = g.candidates(in.Target); err != nil {
 			return authz.Verdict{}, err

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -22,9 +23,9 @@ var keyTerms = func(words ...string) map[string]*ast.Term {
 	"customer", "key", "via", "claims",
 	"kind", "host", "registry", "repository", "product", "tag", "digest", "path", "candidates",
 	"method", "address",
-	"version", "order", "channel", "released", "counts_from", "withdrawn_at", "except", "requires", "retires_at", "revoked_at",
+	"version", "order", "channel", "released", "counts_from", "withdrawn_at", "except", "requires", "retires_at", "revoked_at", "boundaries",
 	"allow", "code", "license", "grant", "message", "until", "ends", "warnings", "headers", "enforcement", "name", "value", "to",
-	"products", "repositories", "empty", "replaced",
+	"products", "repositories", "empty", "clocks", "replaced",
 )
 
 func keyTerm(word string) *ast.Term {
@@ -72,7 +73,8 @@ func (m *members) term(key string, value *ast.Term) {
 
 func (m members) object() *ast.Term { return ast.NewTerm(ast.NewObject(m...)) }
 
-// inputOf is the policy's input document (design §8). candidates are those the policy is shown.
+// inputOf is the policy's input document (design §8). candidates are those the policy is
+// shown: nil for a list, which has none, and empty for what nothing reaches.
 func inputOf(in *authz.Input, candidates *ast.Term) ast.Value {
 	r, res := in.Request, &in.Target.Resource
 
@@ -91,7 +93,9 @@ func inputOf(in *authz.Input, candidates *ast.Term) ast.Value {
 	resource.text("tag", res.Tag)
 	resource.text("digest", res.Digest)
 	resource.text("path", r.Path)
-	resource.term("candidates", candidates)
+	if candidates != nil {
+		resource.term("candidates", candidates)
+	}
 
 	request := make(members, 0, 5)
 	request.text("method", r.Method)
@@ -119,7 +123,7 @@ func candidatesTerm(list []authz.Candidate) (*ast.Term, error) {
 	terms := make([]*ast.Term, len(list))
 	for i := range list {
 		c := &list[i]
-		m := make(members, 0, 12)
+		m := make(members, 0, 13)
 		m.text("product", c.Product)
 		m.text("version", c.Version)
 		if c.Order != "" {
@@ -138,9 +142,22 @@ func candidatesTerm(list []authz.Candidate) (*ast.Term, error) {
 		m.texts("requires", c.Requires)
 		m.term("retires_at", instantTerm(c.RetiresAt))
 		m.term("revoked_at", instantTerm(c.RevokedAt))
+		m.term("boundaries", boundaries(c.Released, c.WithdrawnAt, c.RetiresAt, c.RevokedAt))
 		terms[i] = m.object()
 	}
 	return ast.ArrayTerm(terms...), nil
+}
+
+// boundaries are the instants at which what holds for a candidate changes, ascending.
+func boundaries(instants ...int64) *ast.Term {
+	slices.Sort(instants)
+	terms := make([]*ast.Term, 0, len(instants))
+	for _, t := range slices.Compact(instants) {
+		if t != authz.Always && t != authz.Never {
+			terms = append(terms, instantTerm(t))
+		}
+	}
+	return ast.ArrayTerm(terms...)
 }
 
 // candidatesOf takes candidates over from the index, whose type has the same fields.

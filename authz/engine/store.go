@@ -182,7 +182,11 @@ func named(doc ast.Object, table string) (map[string]int64, error) {
 			if empty, ok := member(g, "empty").(ast.Boolean); ok && bool(empty) {
 				continue
 			}
-			replaced, err := instant(member(g, "replaced"))
+			clocks, ok := member(g, "clocks").(ast.Object)
+			if !ok {
+				return fmt.Errorf("%s.%s: a grant without clocks", table, name)
+			}
+			replaced, err := instant(member(clocks, "replaced"))
 			if err != nil {
 				return fmt.Errorf("%s.%s: replaced: %w", table, name, err)
 			}
