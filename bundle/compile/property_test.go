@@ -81,14 +81,12 @@ func enumerate(r Repository, revoked map[string]int64, p stop, seen map[visit]bo
 	}
 	seen[visit{p, l}] = true
 	found(p.name, l)
-	for _, suffix := range []string{".sig"} {
-		tag := "sha256-@" + p.name + suffix
-		if t, ok := r.Tags[tag]; ok {
-			enumerate(r, revoked, stop{name: t.Digest, level: 1}, seen, l, found)
-		}
-		for _, past := range r.History[tag] {
-			enumerate(r, revoked, stop{name: past.Digest, level: 1}, seen, limit{l.revoked, min(l.retires, past.Until)}, found)
-		}
+	tag := "sha256-@" + p.name + ".sig"
+	if t, ok := r.Tags[tag]; ok {
+		enumerate(r, revoked, stop{name: t.Digest, level: 1}, seen, l, found)
+	}
+	for _, past := range r.History[tag] {
+		enumerate(r, revoked, stop{name: past.Digest, level: 1}, seen, limit{l.revoked, min(l.retires, past.Until)}, found)
 	}
 	if p.blob {
 		return
