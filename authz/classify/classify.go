@@ -35,11 +35,9 @@ type Inbound struct {
 	Target string // raw path with query, as the client sent it
 	Host   string // authority
 	// Headers are all of the message's, in order, pseudo headers (":authority") included where
-	// the transport has them. A header that was sent twice is there twice, unless Joined.
-	Headers []Header
-	// Joined says that the transport joined the values of repeated headers by commas, so that a
-	// comma in a header that may be sent once only is a second one.
-	Joined   bool
+	// the transport has them. A header that was sent twice is there twice, or once with its
+	// values joined by commas.
+	Headers  []Header
 	Address  netip.Addr     // of the peer that the proxy saw; the zero Addr when unknown
 	Identity authz.Identity // verified by the proxy
 	Via      string         // as in authz.Request
@@ -102,7 +100,9 @@ type once struct {
 }
 
 // singles reads Authorization and Host. Two of either are malformed: programs behind would
-// disagree which one counts. A Host beside the authority must be the same bytes.
+// disagree which one counts. So is a comma in one: Envoy joins these two by commas in both of
+// its encodings, and neither a key nor an authority has a comma. A Host beside the authority
+// must be the same bytes.
 func singles(in *Inbound) once {
 	var authorizations, hosts int
 	o := once{credential: authz.Credential{Kind: authz.CredentialNone}}
@@ -112,16 +112,13 @@ func singles(in *Inbound) once {
 		case strings.EqualFold(h.Name, "authorization"):
 			authorizations++
 			o.credential = credential(h.Value)
-			o.malformed = o.malformed || in.Joined && strings.IndexByte(h.Value, ',') >= 0
+			o.malformed = o.malformed || strings.IndexByte(h.Value, ',') >= 0
 		case strings.EqualFold(h.Name, "host"), h.Name == ":authority":
 			hosts++
 			o.malformed = o.malformed || h.Value != in.Host
 		}
 	}
-	if in.Joined && strings.IndexByte(in.Host, ',') >= 0 {
-		o.malformed = true
-	}
-	if authorizations > 1 || hosts > 1 {
+	if authorizations > 1 || hosts > 1 || strings.IndexByte(in.Host, ',') >= 0 {
 		o.malformed = true
 	}
 	if o.malformed {

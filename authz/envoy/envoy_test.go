@@ -185,7 +185,8 @@ func values(t *testing.T, all []*corev3.HeaderValueOption) map[string]string {
 	t.Helper()
 	out := map[string]string{}
 	for _, h := range all {
-		if h.GetAppend() == nil || h.GetAppend().GetValue() || h.GetAppendAction() != corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD { //nolint:staticcheck // Envoy still reads it
+		//lint:ignore SA1019 Envoy still reads it
+		if h.GetAppend() == nil || h.GetAppend().GetValue() || h.GetAppendAction() != corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD {
 			t.Errorf("%s does not overwrite", h.GetHeader().GetKey())
 		}
 		if _, twice := out[h.GetHeader().GetKey()]; twice {
@@ -320,6 +321,8 @@ func TestBothEncodingsClassifyAlike(t *testing.T) {
 		{"query", message{"HEAD", "/v2/a/tags/list?n=1&last=1.0", "h", nil}, authz.KindTags},
 		{"encoded", message{"GET", "/v2/a%2Fb/manifests/1", "h", nil}, authz.KindMalformed},
 		{"two Authorization", message{"GET", "/v2/", "h", [][2]string{{"authorization", basic(key)}, {"authorization", basic(key)}}}, authz.KindMalformed},
+		{"joined Authorization", message{"GET", "/v2/", "h", [][2]string{{"authorization", basic(key) + "," + basic(key)}}}, authz.KindMalformed},
+		{"joined Host", message{"GET", "/v2/", "h,g", nil}, authz.KindMalformed},
 		{"two Host", message{"GET", "/v2/", "h", [][2]string{{":authority", "other"}}}, authz.KindMalformed},
 		{"host beside authority", message{"GET", "/v2/", "h", [][2]string{{"host", "h"}}}, authz.KindMalformed},
 		{"path that is no UTF-8", message{"GET", "/v2/a/manifests/\xff", "h", nil}, authz.KindMalformed},

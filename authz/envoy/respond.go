@@ -69,8 +69,9 @@ func overwrite(headers []reply.Header, spare int) []*corev3.HeaderValueOption {
 // about which one counts, and with neither it appends to what the client sent.
 func option(name, value string) *corev3.HeaderValueOption {
 	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, Value: value},
-		Append:       wrapperspb.Bool(false), //nolint:staticcheck // see above
+		Header: &corev3.HeaderValue{Key: name, Value: value},
+		//lint:ignore SA1019 Envoy still reads it
+		Append:       wrapperspb.Bool(false),
 		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 	}
 }

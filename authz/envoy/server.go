@@ -98,7 +98,6 @@ func New(cfg Config) (*Server, error) {
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.MaxRecvMsgSize(16 << 20), // above the largest header section Envoy takes (8 MiB): an error here is not a refusal
 		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
-		grpc.SharedWriteBuffer(true),
 		grpc.WaitForHandlers(true),
 	}
 	if cfg.TLS != nil {

@@ -35,3 +35,6 @@ func (c *Credentials) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(c.Stri
 
 // LogValue is String.
 func (c *Credentials) LogValue() slog.Value { return slog.StringValue(c.String()) }
+
+// MarshalText is String.
+func (c *Credentials) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
