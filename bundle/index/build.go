@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"unsafe"
@@ -125,23 +126,25 @@ func (w *writer) intern(cs []Candidate) int {
 	if i, ok := w.seen[id]; ok {
 		return i
 	}
-	encoded := make(map[string]*Candidate, len(cs))
+	keys := make([]string, len(cs))
+	at := make([]int, len(cs))
 	for i := range cs {
-		encoded[string(encode(nil, &cs[i]))] = &cs[i]
+		keys[i], at[i] = string(encode(nil, &cs[i])), i
 	}
-	keys := slices.Sorted(maps.Keys(encoded))
-	h := hashSet(keys)
+	slices.SortFunc(at, func(a, b int) int { return cmp.Compare(keys[a], keys[b]) })
+	at = slices.CompactFunc(at, func(a, b int) bool { return keys[a] == keys[b] })
+	h := hashSet(keys, at)
 	i, ok := w.sets[h]
 	if !ok {
 		i = len(w.setList)
 		w.sets[h] = i
 		s := set{hash: h}
-		for _, k := range keys {
-			c, ok := w.cands[k]
+		for _, j := range at {
+			c, ok := w.cands[keys[j]]
 			if !ok {
 				c = len(w.candList)
-				w.cands[k] = c
-				w.candList = append(w.candList, encoded[k])
+				w.cands[keys[j]] = c
+				w.candList = append(w.candList, &cs[j])
 			}
 			s.members = append(s.members, c)
 		}
@@ -176,14 +179,15 @@ func encode(b []byte, c *Candidate) []byte {
 	return b
 }
 
-// hashSet is the content hash of the set whose members have these encodings, in ascending order.
-func hashSet(encoded []string) (sum [32]byte) {
+// hashSet is the content hash of the set whose members have the encodings at these positions,
+// which ascend.
+func hashSet(encoded []string, at []int) (sum [32]byte) {
 	h := sha256.New()
 	h.Write([]byte("pullgate candidate set 1\n"))
 	var n [binary.MaxVarintLen64]byte
-	for _, e := range encoded {
-		h.Write(n[:binary.PutUvarint(n[:], uint64(len(e)))])
-		h.Write([]byte(e))
+	for _, i := range at {
+		h.Write(n[:binary.PutUvarint(n[:], uint64(len(encoded[i])))])
+		io.WriteString(h, encoded[i])
 	}
 	h.Sum(sum[:0])
 	return sum

@@ -15,7 +15,7 @@ import (
 //
 // Flag 1 marks a section that changes what lookups mean: a reader that does not know its id
 // refuses the file. Unknown sections without it are skipped, their bytes unread. Every section
-// named below is always present and has the flag. Ids 17 to 63 are kept for what comes later
+// named below is always present and has the flag. Ids 16 to 63 are kept for what comes later
 // (files of portals, seats), 64 and above are free for experiments and never have the flag.
 //
 //	 1 text        bytes of all strings, one after the other
@@ -31,13 +31,12 @@ import (
 //	               first and number (u32 each) of its tags, nodes and subjects; 24 zero bytes;
 //	               ascending by registry, name; each takes its parts from where the one before ended
 //	10 tags        44 bytes: name u32 string, set u32, flags u32 (1 hidden), digest [32]byte; ascending in a repository
-//	11 digests     32 bytes a node, ascending in a repository
-//	12 nodes       u32 for each of digests: set id × 4 + kind
-//	13 subjects    40 bytes: digest [32]byte, first and number (u32 each) of its descriptors; ascending in a repository
-//	14 descriptors 56 bytes: digest [32]byte, size i64, media type, artifact type u32 strings,
+//	11 nodes       36 bytes: digest [32]byte, u32 set id × 4 + kind; ascending in a repository
+//	12 subjects    40 bytes: digest [32]byte, first and number (u32 each) of its descriptors; ascending in a repository
+//	13 descriptors 56 bytes: digest [32]byte, size i64, media type, artifact type u32 strings,
 //	               annotations u32 list (key, value, key, value …, keys ascending), zero u32; ascending for a subject
-//	15 products    16 bytes: id u32 string, variants, requires u32 lists, zero u32; ascending by id
-//	16 releases    48 bytes: product, version, channel u32 strings, except, requires u32 lists, zero u32,
+//	14 products    16 bytes: id u32 string, variants, requires u32 lists, zero u32; ascending by id
+//	15 releases    48 bytes: product, version, channel u32 strings, except, requires u32 lists, zero u32,
 //	               released, counts from, withdrawn at i64; ascending by product, version
 const (
 	secText = iota + 1
@@ -50,7 +49,6 @@ const (
 	secSetHashes
 	secRepos
 	secTags
-	secDigests
 	secNodes
 	secSubjects
 	secDescriptors
@@ -73,6 +71,8 @@ const (
 	chartFlag  = 1 // in repos
 	hiddenFlag = 1 // in tags
 
+	digestLen = 32
+
 	kindBits = 2
 	maxSetID = 1<<(32-kindBits) - 1
 )
@@ -82,7 +82,7 @@ const (
 	candidateLen  = 72
 	repoLen       = 96
 	tagLen        = 44
-	digestLen     = 32
+	nodeLen       = 36
 	subjectLen    = 40
 	descriptorLen = 56
 	productLen    = 16
@@ -93,14 +93,14 @@ const (
 var unit = [lastSection + 1]int{
 	secText: 1, secStrings: 4, secListItems: 4, secLists: 4, secCandidates: candidateLen,
 	secSetItems: 4, secSets: 4, secSetHashes: 32, secRepos: repoLen, secTags: tagLen,
-	secDigests: digestLen, secNodes: 4, secSubjects: subjectLen, secDescriptors: descriptorLen,
+	secNodes: nodeLen, secSubjects: subjectLen, secDescriptors: descriptorLen,
 	secProducts: productLen, secReleases: releaseLen,
 }
 
 // names are for error messages.
 var names = [lastSection + 1]string{
 	"header", "text", "strings", "listItems", "lists", "candidates", "setItems", "sets", "setHashes",
-	"repos", "tags", "digests", "nodes", "subjects", "descriptors", "products", "releases",
+	"repos", "tags", "nodes", "subjects", "descriptors", "products", "releases",
 }
 
 // MaxBytes is the size of the largest index that Builder makes and Open takes.

@@ -120,15 +120,15 @@ func TestSectionsOfTheFuture(t *testing.T) {
 		out = append(out, make([]byte, end-len(out))...)
 		return append(out, content...)
 	}
-	x, err := Open(with(17, 0, []byte("later")))
+	x, err := Open(with(16, 0, []byte("later")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	exercise(t, x)
 	for name, data := range map[string][]byte{
-		"must be known": with(17, flagRequired, []byte("later")),
-		"unknown flag":  with(17, 2, nil),
-		"id used twice": with(16, flagRequired, nil),
+		"must be known": with(16, flagRequired, []byte("later")),
+		"unknown flag":  with(16, 2, nil),
+		"id used twice": with(15, flagRequired, nil),
 	} {
 		if _, err := Open(data); err == nil {
 			t.Errorf("%s: opened", name)

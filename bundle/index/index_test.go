@@ -413,8 +413,7 @@ func TestSetHashIsTheSameInAnotherIndex(t *testing.T) {
 	}
 }
 
-// TestFindDigestFindsUnevenDigests: also digests chosen so that guessing is always wrong.
-func TestFindDigestFindsUnevenDigests(t *testing.T) {
+func TestNodesWithUnevenDigestsAreFound(t *testing.T) {
 	for name, make := range map[string]func(i int) Digest{
 		"even":       func(i int) Digest { return digest(fmt.Sprint(i)) },
 		"one prefix": func(i int) Digest { return Digest{30: byte(i >> 8), 31: byte(i)} },
@@ -435,14 +434,15 @@ func TestFindDigestFindsUnevenDigests(t *testing.T) {
 		sorted := slices.SortedFunc(maps.Keys(all), func(a, b Digest) int { return bytes.Compare(a[:], b[:]) })
 		var flat []byte
 		for _, d := range sorted {
-			flat = append(flat, d[:]...)
+			flat = append(append(flat, d[:]...), 0, 0, 0, 0)
 		}
+		f := newFan(flat)
 		for i, d := range sorted {
-			if got, ok := findDigest(flat, &d); !ok || got != i {
+			if got, ok := f.find(flat, &d); !ok || got != i {
 				t.Fatalf("%s: digest %d found at %d, %v", name, i, got, ok)
 			}
 			d[31] ^= 0x80
-			if _, ok := findDigest(flat, &d); ok != all[d] {
+			if _, ok := f.find(flat, &d); ok != all[d] {
 				t.Fatalf("%s: %x: %v", name, d, ok)
 			}
 		}

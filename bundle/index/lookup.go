@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"iter"
+	"math/bits"
 	"sort"
 	"strings"
 )
@@ -156,7 +157,7 @@ func (r Repo) Facts() (h [32]byte) {
 	return h
 }
 
-// part is the repository's part of tags (0), digests (1) or subjects (2).
+// part is the repository's part of tags (0), nodes (1) or subjects (2).
 func (r Repo) part(which int) (first, n int) {
 	if r.x == nil {
 		return 0, 0
@@ -196,11 +197,11 @@ func (r Repo) tag(i int, name string) TagEntry {
 
 // Node returns a digest of the repository. It does not allocate.
 func (r Repo) Node(d Digest) (NodeEntry, bool) {
-	first, n := r.part(1)
-	if n == 0 {
+	if r.x == nil {
 		return NodeEntry{}, false
 	}
-	i, ok := findDigest(r.x.sec[secDigests][first*digestLen:(first+n)*digestLen], &d)
+	first, n := r.part(1)
+	i, ok := r.x.fans[r.i].find(r.x.sec[secNodes][first*nodeLen:(first+n)*nodeLen], &d)
 	if !ok {
 		return NodeEntry{}, false
 	}
@@ -220,8 +221,9 @@ func (r Repo) Nodes() iter.Seq[NodeEntry] {
 }
 
 func (r Repo) node(i int) NodeEntry {
-	e := u32(r.x.sec[secNodes], i*4)
-	return NodeEntry{Digest: Digest(r.x.entry(secDigests, i)), Kind: Kind(e & (1<<kindBits - 1)), Set: SetID(e >> kindBits)}
+	e := r.x.entry(secNodes, i)
+	v := u32(e, digestLen)
+	return NodeEntry{Digest: Digest(e[:digestLen]), Kind: Kind(v & (1<<kindBits - 1)), Set: SetID(v >> kindBits)}
 }
 
 // Referrers returns the descriptors of what refers to d, ascending by digest; nil when nothing does.
@@ -264,36 +266,45 @@ func compareText(s string, b []byte) int {
 	return 1
 }
 
-// findDigest finds d among sorted digests. Digests are evenly spread, so the place guessed from
-// the first 8 bytes is off by some hundred entries of a million, the next guess, from there, by
-// some ten and the third by a few: four cache misses where bisection costs twenty. Digests that
-// are chosen instead of hashed could make guessing slow; after maxGuesses bisection takes over.
-func findDigest(sorted []byte, d *Digest) (int, bool) {
-	const maxGuesses = 16
-	lo, hi := 0, len(sorted)/digestLen // d can only be in [lo, hi)
-	want := binary.BigEndian.Uint64(d[:8])
-	density := float64(hi) / (1 << 64)
-	next := int(float64(want) * density)
-	for guesses := 0; lo < hi; guesses++ {
+// fan narrows a search among sorted digests down to those that begin with the same bits: two cache
+// misses where bisection costs twenty. There is a bucket for about eight digests, so digests that
+// are chosen instead of hashed can only make it as slow as bisection.
+type fan struct {
+	first []uint32 // by leading bits: the first node with these or greater ones; one more than there are buckets
+	shift uint     // of a digest's first 8 bytes, to get its leading bits
+}
+
+const perBucket = 8
+
+// newFan makes a fan of nodes, sorted by digest.
+func newFan(nodes []byte) fan {
+	n := len(nodes) / nodeLen
+	width := uint(bits.Len(uint(n) / perBucket)) // at most half as many digests as buckets × perBucket
+	f := fan{first: make([]uint32, 1<<width+1), shift: 64 - width}
+	at := 0
+	for b := range f.first {
+		for at < n && binary.BigEndian.Uint64(nodes[at*nodeLen:])>>f.shift < uint64(b) {
+			at++
+		}
+		f.first[b] = uint32(at)
+	}
+	f.first[len(f.first)-1] = uint32(n)
+	return f
+}
+
+// find returns the place of d among the nodes that f was made of.
+func (f *fan) find(nodes []byte, d *Digest) (int, bool) {
+	b := binary.BigEndian.Uint64(d[:8]) >> f.shift
+	lo, hi := int(f.first[b]), int(f.first[b+1])
+	for lo < hi {
 		i := lo + (hi-lo)/2
-		if guesses < maxGuesses {
-			i = min(max(next, lo), hi-1)
-		}
-		at := sorted[i*digestLen : i*digestLen+digestLen]
-		has := binary.BigEndian.Uint64(at)
-		c := cmp.Compare(want, has)
-		if c == 0 {
-			c = bytes.Compare(d[:], at)
-		}
-		switch {
+		switch c := bytes.Compare(d[:], nodes[i*nodeLen:i*nodeLen+digestLen]); {
 		case c == 0:
 			return i, true
 		case c < 0:
 			hi = i
-			next = i - 1 - int(float64(has-want)*density)
 		default:
 			lo = i + 1
-			next = i + 1 + int(float64(want-has)*density)
 		}
 	}
 	return 0, false

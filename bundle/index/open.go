@@ -9,6 +9,7 @@ type Index struct {
 	size int
 	sec  [lastSection + 1][]byte
 	repo []repoText // as repos, ascending
+	fans []fan      // as repos
 }
 
 // repoText has the strings of a repository, which requests need again and again.
@@ -294,12 +295,9 @@ func (x *Index) used(section, end int) error {
 }
 
 func (x *Index) checkRepos() error {
-	if x.count(secNodes) != x.count(secDigests) {
-		return bad(secNodes, -1, "%d for %d digests", x.count(secNodes), x.count(secDigests))
-	}
 	sets := uint32(x.sets())
 	for i := range x.count(secNodes) {
-		e := u32(x.sec[secNodes], i*4)
+		e := u32(x.entry(secNodes, i), digestLen)
 		if k := Kind(e & (1<<kindBits - 1)); e>>kindBits >= sets || k != Manifest && k != Blob {
 			return bad(secNodes, i, "kind %d, set %d of %d", k, e>>kindBits, sets)
 		}
@@ -324,8 +322,16 @@ func (x *Index) checkRepos() error {
 	parts := []struct {
 		of, end int
 		less    func(a, b []byte) bool
-	}{{of: secTags, less: idLess}, {of: secDigests, less: digestLess}, {of: secSubjects, less: digestLess}}
-	x.repo = make([]repoText, 0, min(x.count(secRepos), 1<<16))
+	}{{of: secTags, less: idLess}, {of: secNodes, less: digestLess}, {of: secSubjects, less: digestLess}}
+	texts := map[uint32]string{} // each once, however many repositories name it
+	text := func(id uint32) string {
+		s, ok := texts[id]
+		if !ok {
+			s = x.text(id)
+			texts[id] = s
+		}
+		return s
+	}
 	for i := range x.count(secRepos) {
 		e := x.entry(secRepos, i)
 		if u32(e, 12)&^chartFlag != 0 {
@@ -340,9 +346,12 @@ func (x *Index) checkRepos() error {
 			if err := x.checkAscending(p.of, p.end, n, p.less); err != nil {
 				return err
 			}
+			if p.of == secNodes {
+				x.fans = append(x.fans, newFan(x.sec[secNodes][p.end*nodeLen:(p.end+n)*nodeLen]))
+			}
 			p.end += n
 		}
-		x.repo = append(x.repo, repoText{x.text(u32(e, 0)), x.text(u32(e, 4)), x.text(u32(e, 8))})
+		x.repo = append(x.repo, repoText{text(u32(e, 0)), text(u32(e, 4)), text(u32(e, 8))})
 	}
 	for _, p := range parts {
 		if err := x.used(p.of, p.end); err != nil {

@@ -98,7 +98,7 @@ func (w *writer) writeRepository(r *Repository) error {
 	s := put32(w.sec[secRepos], w.strings[r.Registry], w.strings[r.Name], w.strings[r.Product], flags)
 	s = append(s, r.Facts[:]...)
 	s = put32(s, uint32(len(w.sec[secTags])/tagLen), uint32(len(r.Tags)))
-	s = put32(s, uint32(len(w.sec[secDigests])/digestLen), uint32(len(r.Nodes)))
+	s = put32(s, uint32(len(w.sec[secNodes])/nodeLen), uint32(len(r.Nodes)))
 	s = put32(s, uint32(len(w.sec[secSubjects])/subjectLen), uint32(len(r.Referrers)))
 	w.sec[secRepos] = append(s, make([]byte, 24)...)
 
@@ -129,8 +129,7 @@ func (w *writer) writeRepository(r *Repository) error {
 		if set > maxSetID {
 			return fmt.Errorf("more than %d candidate sets", maxSetID)
 		}
-		w.sec[secDigests] = append(w.sec[secDigests], n.Digest[:]...)
-		w.sec[secNodes] = put32(w.sec[secNodes], set<<kindBits|uint32(n.Kind))
+		w.sec[secNodes] = put32(append(w.sec[secNodes], n.Digest[:]...), set<<kindBits|uint32(n.Kind))
 	}
 	return w.writeReferrers(r.Referrers)
 }
