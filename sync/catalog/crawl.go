@@ -204,7 +204,9 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 	if err != nil {
 		return nil, err
 	}
-	err = cr.repositories(names)
+	if err = cr.repositories(names); err == nil {
+		err = store.finish(cr.now)
+	}
 	slices.SortFunc(cr.result.Repositories, func(a, b RepositoryResult) int { return cmp.Compare(a.Name, b.Name) })
 	if err != nil {
 		return nil, err

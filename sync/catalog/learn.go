@@ -107,6 +107,14 @@ func (s *Store) missed(name, why string, now int64) error {
 	})
 }
 
+// finish notes the end of a crawl. With it the file's two headers both lead to everything that was
+// taken, so that damage to one of them loses nothing.
+func (s *Store) finish(now int64) error {
+	return s.update(func(tx *bolt.Tx) error {
+		return put(tx.Bucket(bucketMeta), []byte("crawled"), now)
+	})
+}
+
 func (s *Store) inRepository(name string, f func(tx *bolt.Tx, b *bolt.Bucket) error) error {
 	return s.update(func(tx *bolt.Tx) error {
 		b, err := tx.Bucket(bucketRepositories).CreateBucketIfNotExists([]byte(name))

@@ -55,7 +55,7 @@ type Store struct {
 // Buckets of the file, and of a repository in it. Values are JSON behind a checksum over key and
 // value (see pack); the key is given with each.
 var (
-	bucketMeta         = []byte("meta")         // "format" → 1
+	bucketMeta         = []byte("meta")         // "format" → 1, "crawled" → when the last crawl ended
 	bucketManifests    = []byte("manifests")    // digest → record
 	bucketConfigs      = []byte("configs")      // digest of an image config → its date, Unix seconds; 0 without
 	bucketRepositories = []byte("repositories") // name → a bucket:
@@ -115,7 +115,7 @@ func Last(dir, registry string) (*Catalog, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
 		return nil, fmt.Errorf("catalog store %s: %w", path, ErrNoCatalog)
 	}
 	s := &Store{path: path, registry: registry}
@@ -144,6 +144,20 @@ func storePath(dir, registry string) (string, error) {
 
 func (s *Store) open(opts *bolt.Options) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	var file *os.File
+	opts.OpenFile = func(name string, flag int, mode os.FileMode) (*os.File, error) {
+		var err error
+		file, err = os.OpenFile(name, flag, mode)
+		return file, err
+	}
+	defer func() {
+		switch _, corrupt := errors.AsType[*CorruptError](err); {
+		case corrupt && opts.ReadOnly && s.db != nil:
+			s.db.Close()
+		case corrupt && file != nil: // Close could wait for ever; the lock goes aside with the file
+			file.Close()
+		}
+	}()
 	defer s.guard(&err)
 	s.db, err = bolt.Open(s.path, 0o600, opts)
 	switch _, osError := errors.AsType[syscall.Errno](err); {
@@ -162,6 +176,7 @@ func (s *Store) open(opts *bolt.Options) (err error) {
 	}
 	if err != nil {
 		s.db.Close()
+		s.db = nil
 		if _, ok := errors.AsType[syscall.Errno](err); ok { // a full disk
 			return fmt.Errorf("catalog store %s: %w", s.path, err)
 		}
