@@ -89,9 +89,11 @@ func (c *compiler) customer(u *license.Customer, licenses []*license.License) *c
 			g := &l.Grants[n]
 			gd := &grantDoc{
 				License: l.ID, Grant: n, Type: ld.Type, Empty: g.Empty(),
-				Starts: ld.Starts, Ends: ld.Ends, Updates: ld.Updates, Grace: ld.Grace, Terminates: ld.Terminates,
-				Keep: l.KeepVersions, Revoked: ld.Revoked, Suspended: ld.Suspended, Replaced: ld.Replaced,
-				Enforcement: ld.Enforcement, Held: held, Boundaries: boundaries,
+				Clocks: clocksDoc{
+					Starts: ld.Starts, Ends: ld.Ends, Updates: ld.Updates, Grace: ld.Grace, Terminates: ld.Terminates,
+					Revoked: ld.Revoked, Suspended: ld.Suspended, Replaced: ld.Replaced,
+				},
+				Keep: l.KeepVersions, Enforcement: ld.Enforcement, Held: held, Boundaries: boundaries,
 			}
 			if gd.Empty {
 				gd.Boundaries = []int64{}

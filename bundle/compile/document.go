@@ -56,25 +56,31 @@ type licenseDoc struct {
 type grantDoc struct {
 	Boundaries  []int64              `json:"boundaries"`
 	Channels    []string             `json:"channels,omitzero"`
+	Clocks      clocksDoc            `json:"clocks"`
 	Constraint  *string              `json:"constraint,omitempty"`
 	Empty       bool                 `json:"empty"`
-	Ends        instant              `json:"ends"`
 	Enforcement string               `json:"enforcement"`
-	Grace       instant              `json:"grace"`
 	Grant       int                  `json:"grant"`
 	Held        []string             `json:"held"`
 	Keep        bool                 `json:"keep"`
 	License     string               `json:"license"`
 	Patterns    []string             `json:"patterns,omitzero"`
 	Ranges      [][2]json.RawMessage `json:"ranges,omitzero"`
-	Replaced    instant              `json:"replaced"`
-	Revoked     instant              `json:"revoked"`
-	Starts      instant              `json:"starts"`
-	Suspended   [2]instant           `json:"suspended"`
 	Tags        map[string]bool      `json:"tags,omitzero"`
-	Terminates  instant              `json:"terminates"`
 	Type        license.Type         `json:"type"`
-	Updates     instant              `json:"updates"`
+}
+
+// clocksDoc are the instants of a grant's license in one object, which the policy library
+// takes apart with one pattern.
+type clocksDoc struct {
+	Ends       instant    `json:"ends"`
+	Grace      instant    `json:"grace"`
+	Replaced   instant    `json:"replaced"`
+	Revoked    instant    `json:"revoked"`
+	Starts     instant    `json:"starts"`
+	Suspended  [2]instant `json:"suspended"`
+	Terminates instant    `json:"terminates"`
+	Updates    instant    `json:"updates"`
 }
 
 // keyDoc is data.pullgate.keys[hash].
