@@ -158,6 +158,9 @@ func (e *Expectation) check(a, above *Answer) []string {
 		}
 		return bad
 	}
+	if a.Record.Detail != "" {
+		miss("%s: %s", a.Record.Code, a.Record.Detail)
+	}
 	switch e.Verdict {
 	case "allow", "deny":
 		if a.Record.Verdict != e.Verdict {

@@ -1,0 +1,99 @@
+package authztest
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/authz/classify"
+	"github.com/pullgate/pullgate/authz/engine"
+	"github.com/pullgate/pullgate/authz/reply"
+)
+
+// Service is a Gate over an engine of its own, whose clock and bundle a script sets. Doors
+// put a transport before it.
+type Service struct {
+	Gate   *authz.Gate
+	engine *engine.Engine
+	clock  time.Time
+	last   *authz.Record
+	lastID map[string]*authz.Record
+}
+
+// NewService returns a Service without a bundle.
+func NewService() *Service {
+	s := &Service{engine: engine.New(engine.Config{}), lastID: map[string]*authz.Record{}}
+	s.Gate = authz.NewGate(authz.GateConfig{
+		Engine: s.engine, Recorder: s, Instance: "script",
+		Clock: func() time.Time { return s.clock },
+	})
+	return s
+}
+
+// Record keeps the newest record: doors are asked one request at a time.
+func (s *Service) Record(r *authz.Record) { s.last = r; s.lastID[r.ID] = r }
+
+// Enter makes the service answer from w.
+func (s *Service) Enter(ctx context.Context, w *World) error {
+	s.clock = w.Clock
+	clear(s.lastID)
+	return s.engine.Activate(ctx, w.Bundle)
+}
+
+// Find returns the record of a decision of this world, or nil.
+func (s *Service) Find(id string) *authz.Record { return s.lastID[id] }
+
+// GateDoor asks the Gate directly: classify, decide, reply, no transport.
+type GateDoor struct{ s *Service }
+
+// NewGateDoor returns a door over a Service of its own.
+func NewGateDoor() *GateDoor { return &GateDoor{NewService()} }
+
+// Name implements Door.
+func (d *GateDoor) Name() string { return "gate" }
+
+// Carries implements Door: everything can be asked here.
+func (d *GateDoor) Carries(*Exchange) bool { return true }
+
+// Enter implements Door.
+func (d *GateDoor) Enter(ctx context.Context, w *World) error { return d.s.Enter(ctx, w) }
+
+// Ask implements Door.
+func (d *GateDoor) Ask(ctx context.Context, x *Exchange) (*Answer, error) {
+	req := classify.Classify(inbound(x))
+	dec := d.s.Gate.Decide(ctx, req)
+	rep := reply.For(req, dec)
+	a := &Answer{Status: rep.Status, Header: http.Header{}, Body: rep.Body, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}}
+	headers := rep.Headers
+	if rep.Allow {
+		a.Status, headers = http.StatusOK, rep.ResponseAdd
+	}
+	for _, h := range headers {
+		a.Header.Add(h.Name, h.Value)
+	}
+	for _, w := range dec.Verdict.Warnings {
+		a.Warnings = append(a.Warnings, w.Code)
+	}
+	return a, nil
+}
+
+// AskVersion implements VersionDoor.
+func (d *GateDoor) AskVersion(ctx context.Context, x *Exchange, product, version string) (*Answer, error) {
+	req := classify.Classify(inbound(&Exchange{Method: "GET", Host: x.Host, Target: "/v2/", Header: x.Header, Address: x.Address, Identity: x.Identity}))
+	req.Kind, req.Product, req.Version, req.Via = authz.KindVersion, product, version, "cli"
+	dec := d.s.Gate.Decide(ctx, req)
+	a := &Answer{Status: dec.Status, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}, NoHTTP: true}
+	for _, w := range dec.Verdict.Warnings {
+		a.Warnings = append(a.Warnings, w.Code)
+	}
+	return a, nil
+}
+
+func inbound(x *Exchange) *classify.Inbound {
+	in := &classify.Inbound{Method: x.Method, Target: x.Target, Host: x.Host, Address: x.Address, Identity: x.Identity, Via: "ext_authz"}
+	for _, h := range x.Header {
+		in.Headers = append(in.Headers, classify.Header{Name: h.Name, Value: h.Value})
+	}
+	return in
+}

@@ -1,0 +1,115 @@
+package authztest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/bundle/compile"
+	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/pullgate/pullgate/policies"
+)
+
+// World is what a script's questions are asked of: its files, compiled for one instant.
+type World struct {
+	Bundle *bundle.Bundle // verified
+	Clock  time.Time
+	// Host is the first host of the only registry, for requests without one.
+	Host string
+}
+
+// sources is a script's files, parsed.
+type sources struct {
+	set     *license.Set
+	catalog []compile.Repository
+	rules   map[string][]byte
+	host    string
+	secrets map[string]string // of each speaker: CUSTOMER or CUSTOMER/KEY
+	signer  *bundle.Signer
+	ring    *bundle.KeyRing
+}
+
+// CatalogReader parses a kind: Catalog document for the compiler. It is handed in, because
+// the packages that know both the catalog and the compiler lie above this one.
+type CatalogReader func(data []byte, set *license.Set) ([]compile.Repository, error)
+
+// load parses the files of a script and makes a key for each speaker.
+func (s *Script) load(readCatalog CatalogReader) (*sources, error) {
+	set, err := license.Parse(s.Licenses)
+	if err != nil {
+		return nil, err
+	}
+	src := &sources{set: set, rules: s.Rules, secrets: map[string]string{}}
+	if len(set.Registries) > 0 {
+		src.host = set.Registries[0].Hosts[0]
+	}
+	if s.Catalog != nil {
+		if src.catalog, err = readCatalog(s.Catalog, set); err != nil {
+			return nil, err
+		}
+	}
+	for _, who := range slices.Sorted(maps.Keys(s.Keys)) {
+		secret, hash := license.NewKey(rand.Reader)
+		if err := addKey(set, who, hash); err != nil {
+			return nil, err
+		}
+		src.secrets[who] = secret
+	}
+	key, err := bundle.GenerateKey()
+	if err != nil {
+		return nil, err
+	}
+	if src.signer, err = bundle.NewSigner(key); err != nil {
+		return nil, err
+	}
+	src.ring, err = bundle.NewKeyRing(src.signer.Public())
+	return src, err
+}
+
+// addKey adds a key made for the script: without limits for a customer, with those of the
+// named key for CUSTOMER/KEY.
+func addKey(set *license.Set, who, hash string) error {
+	id, keyID, named := strings.Cut(who, "/")
+	c := set.Customer(id)
+	if c == nil {
+		return fmt.Errorf("the script speaks as %q, and no file has such a customer", id)
+	}
+	key := license.Key{ID: "script", Hash: hash, Expires: license.Never}
+	if named {
+		i := slices.IndexFunc(c.Keys, func(k license.Key) bool { return k.ID == keyID })
+		if i < 0 {
+			return fmt.Errorf("the script speaks as key %q, and customer %s has no key %q", who, id, keyID)
+		}
+		key = c.Keys[i]
+		key.Hash = hash
+	}
+	c.Keys = append(c.Keys, key)
+	return nil
+}
+
+// world compiles the sources for an instant. It is also issued_at of the bundle, which
+// never goes stale.
+func (src *sources) world(ctx context.Context, at time.Time) (*World, error) {
+	content, _, err := compile.Compile(&compile.Input{
+		Set: src.set, Catalog: src.catalog, Modules: policies.Modules(), Rules: src.rules,
+		Name: "default", Serial: 1, IssuedAt: at.Unix(), NotAfter: license.Never,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var buf bytes.Buffer
+	if _, err := bundle.Write(&buf, content, src.signer); err != nil {
+		return nil, err
+	}
+	b, err := bundle.Read(&buf, src.ring, bundle.ReadOptions{Name: "default"})
+	if err != nil {
+		return nil, err
+	}
+	return &World{Bundle: b, Clock: at, Host: src.host}, ctx.Err()
+}
