@@ -195,11 +195,13 @@ func (s *scanner) number() error {
 }
 
 func (s *scanner) digits() int {
-	start := s.at
-	for c := s.peek(); '0' <= c && c <= '9'; c = s.peek() {
-		s.at++
+	data, i := s.data, s.at
+	for i < len(data) && '0' <= data[i] && data[i] <= '9' {
+		i++
 	}
-	return s.at - start
+	n := i - s.at
+	s.at = i
+	return n
 }
 
 // plain are the bytes that stand for themselves in a string.
@@ -220,9 +222,11 @@ func (s *scanner) text() ([]byte, error) {
 	var decoded []byte // once there was an escape
 	from := s.at       // of what decoded lacks
 	for {
-		for s.at < len(s.data) && plain[s.data[s.at]] {
-			s.at++
+		data, i := s.data, s.at // in registers
+		for i < len(data) && plain[data[i]] {
+			i++
 		}
+		s.at = i
 		switch c := s.peek(); {
 		case c == '"':
 			end := s.at
