@@ -1,0 +1,297 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/pullgate/pullgate/authz"
+)
+
+const (
+	flushBytes = 64 << 10 // pending records are written when they are this long
+	// maxPending bounds what is kept in memory while the disk refuses to take anything.
+	maxPending = 1 << 20
+	// complainEvery bounds how often a failing disk is logged.
+	complainEvery = time.Minute
+)
+
+// A file is what a writer needs of *os.File.
+type file interface {
+	io.WriteCloser
+	Truncate(size int64) error
+	Sync() error
+}
+
+// An opener opens a file for appending; create says that it must not exist yet.
+type opener func(name string, create bool) (file, error)
+
+func openFile(name string, create bool) (file, error) {
+	flags := os.O_WRONLY | os.O_APPEND
+	if create {
+		flags |= os.O_CREATE | os.O_EXCL
+	}
+	return os.OpenFile(name, flags, 0o600)
+}
+
+// A writer appends whole lines to the newest file. One goroutine uses it.
+type writer struct {
+	log  *Log
+	open opener
+
+	file file // nil before the first record, and after an error that left it in doubt
+	name string
+	size int64 // bytes of whole lines in file
+
+	pending    bytes.Buffer // whole lines
+	ends       []int        // where each line of pending ends
+	lost       bool         // the disk was full when last asked
+	complained time.Time
+	lastErr    error
+}
+
+// resume goes on with the newest file if it has room, else with a new one. A line without
+// its end, which a crash left behind, is cut off.
+func (w *writer) resume() error {
+	segments, err := list(w.log.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if len(segments) > 0 {
+		if err := w.reopen(segments[len(segments)-1]); err != nil {
+			return err
+		}
+	}
+	if w.file == nil {
+		if err := w.rotate(); errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			w.fail(err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *writer) reopen(last segment) error {
+	path := filepath.Join(w.log.cfg.Dir, last.name)
+	whole, err := wholeLines(path)
+	if err != nil {
+		return err
+	}
+	if whole >= w.log.cfg.MaxFileBytes && whole == last.size {
+		return nil
+	}
+	f, err := w.open(path, false)
+	if err != nil {
+		return err
+	}
+	if whole < last.size {
+		if err := f.Truncate(whole); err != nil {
+			return errors.Join(fmt.Errorf("audit: cut the unfinished last line of %s: %w", path, err), f.Close())
+		}
+		w.log.cfg.Logger.Warn("audit: the last line was unfinished, as after a crash, and was cut off", "file", path, "bytes", last.size-whole)
+	}
+	w.file, w.name, w.size = f, last.name, whole
+	return nil
+}
+
+// wholeLines returns the length of a file up to its last line's end.
+func wholeLines(path string) (int64, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	end, err := f.Seek(0, io.SeekEnd)
+	if err != nil {
+		return 0, err
+	}
+	buf := make([]byte, 32<<10)
+	for end > 0 {
+		n := min(int64(len(buf)), end)
+		if _, err := f.ReadAt(buf[:n], end-n); err == io.EOF { // the writer has cut something off: begin again
+			if end, err = f.Seek(0, io.SeekEnd); err != nil {
+				return 0, err
+			}
+			continue
+		} else if err != nil {
+			return 0, err
+		}
+		if i := bytes.LastIndexByte(buf[:n], '\n'); i >= 0 {
+			return end - n + int64(i) + 1, nil
+		}
+		end -= n
+	}
+	return 0, nil
+}
+
+// add encodes a record and writes when enough is pending.
+func (w *writer) add(r *authz.Record) {
+	if w.pending.Len() >= maxPending {
+		w.log.droppedDisk.Add(1)
+		return
+	}
+	start := w.pending.Len()
+	enc := json.NewEncoder(&w.pending)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(r); err != nil { // a time outside years 0–9999
+		w.pending.Truncate(start)
+		w.log.droppedDisk.Add(1)
+		w.complain(fmt.Errorf("encode record %s: %w", r.ID, err))
+		return
+	}
+	w.ends = append(w.ends, w.pending.Len())
+	if w.pending.Len() >= flushBytes && !w.lost {
+		w.flush()
+	}
+}
+
+// flush writes what is pending, in as many files as it takes. It returns false when
+// something is left because the disk did not take it.
+func (w *writer) flush() bool {
+	w.checkThere()
+	for len(w.ends) > 0 {
+		if w.file == nil || w.size > 0 && w.size+int64(w.ends[0]) > w.log.cfg.MaxFileBytes {
+			if err := w.rotate(); err != nil {
+				w.fail(err)
+				return false
+			}
+		}
+		lines := 1
+		for lines < len(w.ends) && w.size+int64(w.ends[lines]) <= w.log.cfg.MaxFileBytes {
+			lines++
+		}
+		if err := w.write(w.pending.Bytes()[:w.ends[lines-1]]); err != nil {
+			w.fail(err)
+			return false
+		}
+		w.wrote(lines)
+	}
+	if w.lost {
+		w.lost, w.lastErr = false, nil
+		w.log.cfg.Logger.Info("audit: records are written again", "file", w.name)
+	}
+	return true
+}
+
+// checkThere gives the file up when somebody has removed it, perhaps to make room: what is
+// written to a removed file is lost.
+func (w *writer) checkThere() {
+	if w.file == nil || len(w.ends) == 0 {
+		return
+	}
+	if _, err := os.Stat(filepath.Join(w.log.cfg.Dir, w.name)); errors.Is(err, fs.ErrNotExist) {
+		_ = w.file.Close()
+		w.file = nil
+	}
+}
+
+// write appends whole lines or nothing: what was written of them before an error is cut off
+// again, or else the file is given up, and readers skip its unfinished end.
+func (w *writer) write(lines []byte) error {
+	n, err := w.file.Write(lines)
+	if err == nil {
+		w.size += int64(len(lines))
+		return nil
+	}
+	if n > 0 {
+		if cut := w.file.Truncate(w.size); cut != nil {
+			err = errors.Join(err, cut, w.file.Close())
+			w.file = nil
+		}
+	}
+	return err
+}
+
+// wrote forgets the first lines of pending.
+func (w *writer) wrote(lines int) {
+	w.log.written.Add(uint64(lines))
+	n := w.ends[lines-1]
+	w.pending.Next(n)
+	if w.pending.Len() == 0 {
+		w.pending.Reset()
+	}
+	w.ends = append(w.ends[:0], w.ends[lines:]...)
+	for i := range w.ends {
+		w.ends[i] -= n
+	}
+}
+
+// rotate closes the file, removes the oldest ones and begins a new one.
+func (w *writer) rotate() error {
+	if w.file != nil {
+		err := errors.Join(w.file.Sync(), w.file.Close())
+		w.file = nil
+		if err != nil {
+			return err
+		}
+	}
+	segments, err := list(w.log.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, s := range segments {
+		total += s.size
+	}
+	for len(segments) > 0 && total+w.log.cfg.MaxFileBytes > w.log.cfg.MaxTotalBytes {
+		oldest := segments[0]
+		if err := os.Remove(filepath.Join(w.log.cfg.Dir, oldest.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		w.log.cfg.Logger.Info("audit: removed the oldest decisions to stay within the size set", "file", oldest.name, "bytes", oldest.size)
+		total -= oldest.size
+		segments = segments[1:]
+	}
+	begin := w.log.cfg.Clock()
+	if len(segments) > 0 { // names never go back, whatever the clock does
+		if after := segments[len(segments)-1].begin.Add(time.Millisecond); begin.Before(after) {
+			begin = after
+		}
+	}
+	name := segmentName(begin)
+	f, err := w.open(filepath.Join(w.log.cfg.Dir, name), true)
+	if err != nil {
+		return err
+	}
+	w.file, w.name, w.size = f, name, 0
+	return nil
+}
+
+// fail counts and, once a minute, says that the disk did not take records.
+func (w *writer) fail(err error) {
+	w.lost, w.lastErr = true, err
+	w.log.writeErrors.Add(1)
+	w.complain(err)
+}
+
+func (w *writer) complain(err error) {
+	now := w.log.cfg.Clock()
+	if !w.complained.IsZero() && now.Sub(w.complained) < complainEvery {
+		return
+	}
+	w.complained = now
+	w.log.cfg.Logger.Error("audit: records cannot be written; make room or check the directory", "dir", w.log.cfg.Dir,
+		"error", err, "waiting", len(w.ends), "dropped", w.log.droppedDisk.Load())
+}
+
+// close writes what is left. What the disk does not take is lost.
+func (w *writer) close() error {
+	w.flush()
+	err := w.lastErr
+	if n := len(w.ends); n > 0 {
+		w.log.droppedDisk.Add(uint64(n))
+		err = fmt.Errorf("audit: %d records lost: %w", n, err)
+	}
+	if w.file == nil {
+		return err
+	}
+	return errors.Join(err, w.file.Sync(), w.file.Close())
+}
