@@ -6,8 +6,7 @@
 # scope: subpackages
 # schemas:
 #   - input: schema.input
-#   - data.pullgate.customers: schema.data.customers
-#   - data.pullgate.public: schema.data.public
+#   - data.pullgate.customer: schema.customer
 package pullgate
 
 import data.pullgate.miss

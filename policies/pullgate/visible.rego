@@ -18,8 +18,7 @@ _covered contains i if {
 	some grant in customer.products[input.resource.product]
 	[_, _, limit] := check.standing(grant, time)
 	some i, candidate in input.resource.candidates
-	check.covers_version(grant, candidate)
-	check.available(candidate, grant, limit, time)
+	check.version_right(grant, candidate, limit, time)
 }
 
 _covered contains i if {
@@ -28,8 +27,7 @@ _covered contains i if {
 	some grant in customer.repositories[input.resource.repository]
 	[_, _, limit] := check.standing(grant, time)
 	some i, candidate in input.resource.candidates
-	check.covers_tag(grant, candidate)
-	check.available(candidate, grant, limit, time)
+	check.tag_right(grant, candidate, limit, time)
 }
 
 _public contains i if {

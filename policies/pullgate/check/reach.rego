@@ -3,12 +3,49 @@ package pullgate.check
 import data.pullgate.customer
 
 # METADATA
-# title: Covers a version (check 3)
-# description: A product grant covers a candidate whose version is in its ranges and channels.
-covers_version(grant, candidate) if {
-	is_version(candidate)
-	in_ranges(grant, candidate)
-	in_channels(grant, candidate)
+# title: Right to a version
+# description: |
+#   Checks 3 and 8 to 10 of a product grant with a candidate, and that the candidate still
+#   counts: its version is in a range and a channel of the grant. limit is the date before
+#   which it must be dated. Written out, and not with the helpers below, because every request
+#   passes here.
+version_right(grant, candidate, limit, time) if {
+	candidate.product == input.resource.product
+	order := candidate.order
+	some [from, to] in grant.ranges
+	from <= order
+	order < to
+	candidate.channel == grant.channels[_]
+	candidate.released <= time
+	candidate.counts_from < limit
+	time < candidate.retires_at
+	time < candidate.revoked_at
+	open_to(candidate, grant, time)
+}
+
+# METADATA
+# title: Right to a tag
+# description: Checks 3 and 8 to 10 of a repository grant with a candidate.
+tag_right(grant, candidate, limit, time) if {
+	covers_tag(grant, candidate)
+	candidate.released <= time
+	candidate.counts_from < limit
+	time < candidate.retires_at
+	time < candidate.revoked_at
+	open_to(candidate, grant, time)
+}
+
+# METADATA
+# title: Open to the license
+# description: Not withdrawn for the customer, and requires nothing that the license lacks.
+open_to(candidate, _, time) if {
+	time < candidate.withdrawn_at
+	not candidate.requires
+}
+
+open_to(candidate, grant, time) if {
+	not_withdrawn(candidate, time)
+	holds_required(candidate, grant)
 }
 
 # METADATA
@@ -32,50 +69,6 @@ in_ranges(grant, candidate) if {
 in_channels(grant, candidate) if candidate.channel == grant.channels[_]
 
 # METADATA
-# title: Covers a tag (check 3)
-# description: The text of a tag is listed, or a pattern matches the whole of it.
-covers_tag(grant, candidate) if grant.tags[candidate.tag] == true
-
-covers_tag(grant, candidate) if {
-	tag := candidate.tag
-	some pattern in grant.patterns
-	matches(pattern, tag)
-}
-
-# METADATA
-# title: Pattern
-# description: In a tag pattern `*` stands for any run of characters; nothing else is special.
-matches("*", _)
-
-matches(pattern, tag) if {
-	expression := replace(replace(pattern, ".", "\\."), "*", ".*")
-	regex.match(concat("", ["^", expression, "$"]), tag)
-}
-
-# METADATA
-# title: Present
-# description: A candidate counts until the history of a tag that has left the digest ends.
-present(candidate, time) if time < candidate.retires_at
-
-# METADATA
-# title: Not a revoked digest
-not_revoked_digest(candidate, time) if time < candidate.revoked_at
-
-# METADATA
-# title: Available
-# description: |
-#   Checks 8 to 10 of a candidate that a grant covers, and whether it may be delivered at all.
-#   limit is the date before which the version must be dated.
-available(candidate, grant, limit, time) if {
-	candidate.released <= time
-	not_withdrawn(candidate, time)
-	candidate.counts_from < limit
-	holds_required(candidate, grant)
-	time < candidate.retires_at
-	time < candidate.revoked_at
-}
-
-# METADATA
 # title: Released (check 8)
 released(candidate, time) if candidate.released <= time
 
@@ -93,8 +86,17 @@ in_update_window(candidate, grant) if candidate.counts_from < grant.clocks.updat
 # METADATA
 # title: Required features (check 10)
 # description: The license holds every feature that the product and the release require.
-holds_required(candidate, _) if not candidate.requires
+holds_required(candidate, grant) if {
+	held := {feature | some feature in grant.held}
+	required := {feature | some feature in candidate.requires}
+	count(required - held) == 0
+}
 
-holds_required(candidate, grant) if count(_set(candidate.requires) - _set(grant.held)) == 0
+# METADATA
+# title: Present
+# description: A candidate counts until the history of a tag that has left the digest ends.
+present(candidate, time) if time < candidate.retires_at
 
-_set(list) := {x | some x in list}
+# METADATA
+# title: Not a revoked digest
+not_revoked_digest(candidate, time) if time < candidate.revoked_at

@@ -43,7 +43,7 @@ _reported([level, code, grant, candidate]) := {
 	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
 	"until": until.earliest,
 	"ends": grant.clocks.ends,
-	"warnings": warning.of_enforcement(code, grant),
+	"warnings": warning.about_miss(grant.enforcement, grant.license, code),
 	"features": customer.licenses[grant.license].features,
 	"enforcement": grant.enforcement,
 } if {

@@ -15,30 +15,33 @@ import data.pullgate.customer
 #   kept_version before grace (which is how the words sort), then the latest use end, then the
 #   first license, then the first grant in its file. Undefined when none passes.
 best := [code, ends, license, number] if {
-	all := passing
-	[code, ends, _, _] := max(all)
-	[license, number] := min({[l, n] | all[[code, ends, l, n]]})
+	[code, ends, _, _] := max(passing)
+	[license, number] := min({[l, n] | passing[[code, ends, l, n]]})
 }
 
 # METADATA
 # title: Rights that pass whole
+# description: |
+#   [code, ends, license, grant] of each product grant that reaches a version, of each
+#   repository grant that reaches a tag and, for a list, of each grant that names it.
 passing contains [code, ends, grant.license, grant.grant] if {
-	customer.banned == false
-	time := input.time
 	some grant in customer.products[input.resource.product]
-	[code, ends, limit] := check.standing(grant, time)
-	reaches_version(grant, limit, time)
-}
-
-passing contains [code, ends, grant.license, grant.grant] if {
 	customer.banned == false
 	time := input.time
-	some grant in customer.repositories[input.resource.repository]
 	[code, ends, limit] := check.standing(grant, time)
-	reaches_tag(grant, limit, time)
+	_reaches_version(grant, limit, time)
 }
 
 passing contains [code, ends, grant.license, grant.grant] if {
+	some grant in customer.repositories[input.resource.repository]
+	customer.banned == false
+	time := input.time
+	[code, ends, limit] := check.standing(grant, time)
+	_reaches_tag(grant, limit, time)
+}
+
+passing contains [code, ends, grant.license, grant.grant] if {
+	input.action == "list"
 	is_list
 	customer.banned == false
 	time := input.time
@@ -46,9 +49,19 @@ passing contains [code, ends, grant.license, grant.grant] if {
 	[code, ends, _] := check.standing(grant, time)
 }
 
+_reaches_version(grant, limit, time) if {
+	some candidate in input.resource.candidates
+	check.version_right(grant, candidate, limit, time)
+}
+
+_reaches_tag(grant, limit, time) if {
+	some candidate in input.resource.candidates
+	check.tag_right(grant, candidate, limit, time)
+}
+
 # METADATA
 # title: List
-# description: A list has no candidate; it is judged by the licenses that name the repository.
+# description: A list has no candidates; it is judged by the grants that name its repository.
 is_list if {
 	input.action == "list"
 	not input.resource.candidates
@@ -65,22 +78,4 @@ naming contains grant if {
 naming contains grant if {
 	some grant in customer.repositories[input.resource.repository]
 	grant.empty == false
-}
-
-# METADATA
-# title: Reaches a version
-# description: Some candidate is a version that a product grant covers and that is available.
-reaches_version(grant, limit, time) if {
-	some candidate in input.resource.candidates
-	check.covers_version(grant, candidate)
-	check.available(candidate, grant, limit, time)
-}
-
-# METADATA
-# title: Reaches a tag
-# description: Some candidate is a tag that a repository grant covers and that is available.
-reaches_tag(grant, limit, time) if {
-	some candidate in input.resource.candidates
-	check.covers_tag(grant, candidate)
-	check.available(candidate, grant, limit, time)
 }

@@ -8,23 +8,27 @@ import data.pullgate.customer
 # METADATA
 # title: Earliest boundary
 # description: |
-#   The earliest later boundary of the licenses that name the resource and of the candidates,
-#   or "never".
-earliest := min(((_of_product | _of_repository) | _of_candidates) | {"never"})
+#   The earliest later boundary of the grants that have the resource and of its candidates, or
+#   "never".
+earliest := min(later | {"never"})
 
-_of_product := {boundary |
+# METADATA
+# title: Later boundaries
+# description: Instants after input.time at which something about the resource changes.
+later contains boundary if {
 	time := input.time
 	boundary := customer.products[input.resource.product][_].boundaries[_]
 	time < boundary
 }
 
-_of_repository := {boundary |
+later contains boundary if {
+	grants := customer.repositories[input.resource.repository]
 	time := input.time
-	boundary := customer.repositories[input.resource.repository][_].boundaries[_]
+	boundary := grants[_].boundaries[_]
 	time < boundary
 }
 
-_of_candidates := {boundary |
+later contains boundary if {
 	time := input.time
 	boundary := input.resource.candidates[_].boundaries[_]
 	time < boundary

@@ -4,23 +4,43 @@
 package pullgate.warning
 
 # METADATA
-# title: Warnings of an allowed request
-# description: |
-#   Of a license that allows with code and has the given use end: grace, kept_version, or
-#   expiring_soon from 14 days before the end. expiring_soon is no code and no boundary.
-about("ok", license, ends) := _soon(license, ends)
-
-about("grace", license, _) := [{"code": "grace", "message": sprintf("License %s has ended and is in its grace period. Renew it.", [license])}]
-
-about("kept_version", license, _) := [{"code": "kept_version", "message": sprintf("License %s has ended; this version stays usable until its termination. Renew it.", [license])}]
-
-_soon(license, ends) := [] if {
+# title: Ends soon
+# description: From 14 days before the use end. No code and no boundary; the answer stays.
+# custom:
+#   code: expiring_soon
+about("ok", license, ends) := [] if {
 	input.time + 1209600 < ends
-} else := [{"code": "expiring_soon", "message": sprintf("License %s ends soon. Renew it.", [license])}]
+} else := [{
+	"code": "expiring_soon",
+	"message": sprintf("License %s ends soon. Renew it.", [license]),
+}]
 
 # METADATA
-# title: Warnings of a miss that is let through
-# description: Under warn the customer is told, under observe nobody is.
-of_enforcement(code, grant) := [{"code": "enforcement", "message": sprintf("License %s does not cover this (%s) and does not enforce it yet. Talk to your vendor.", [grant.license, code])}] if {
-	grant.enforcement == "warn"
-} else := []
+# title: In grace
+# custom:
+#   code: grace
+about("grace", license, _) := [{
+	"code": "grace",
+	"message": sprintf("License %s has ended and is in its grace period. Renew it.", [license]),
+}]
+
+# METADATA
+# title: Kept version
+# custom:
+#   code: kept_version
+about("kept_version", license, _) := [{
+	"code": "kept_version",
+	"message": sprintf("License %s has ended; this version stays usable until it is terminated. Renew it.", [license]),
+}]
+
+# METADATA
+# title: Not enforced
+# description: Under warn the customer is told of a refusal that is let through, under observe not.
+# custom:
+#   code: enforcement
+about_miss("warn", license, code) := [{
+	"code": "enforcement",
+	"message": sprintf("License %s does not cover this (%s) and will be enforced. Talk to your vendor.", [license, code]),
+}]
+
+about_miss("observe", _, _) := []
