@@ -232,6 +232,7 @@ func (x *Index) checkRepos() error {
 		}
 		return s
 	}
+	x.at = map[repoName]int{}
 	for i := range x.count(secRepos) {
 		e := x.entry(secRepos, i)
 		if u32(e, 12)&^chartFlag != 0 {
@@ -251,7 +252,9 @@ func (x *Index) checkRepos() error {
 			}
 			p.end += n
 		}
-		x.repo = append(x.repo, repoText{text(u32(e, 0)), text(u32(e, 4)), text(u32(e, 8))})
+		name := repoName{text(u32(e, 0)), text(u32(e, 4))}
+		x.at[name] = i
+		x.repo = append(x.repo, repoText{name, text(u32(e, 8))})
 	}
 	for _, p := range parts {
 		if err := x.used(p.of, p.end); err != nil {

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"iter"
 	"sort"
-	"strings"
 )
 
 // SetID names an interned candidate set of one index. It means nothing in another index;
@@ -35,9 +34,7 @@ type NodeEntry struct {
 
 // Repository returns a repository by the id of its registry and its name.
 func (x *Index) Repository(registry, name string) (Repo, bool) {
-	i, ok := sort.Find(len(x.repo), func(i int) int {
-		return cmp.Or(strings.Compare(registry, x.repo[i].registry), strings.Compare(name, x.repo[i].name))
-	})
+	i, ok := x.at[repoName{registry, name}]
 	if !ok {
 		return Repo{}, false
 	}

@@ -4,12 +4,18 @@ package index
 type Index struct {
 	size int
 	sec  [lastSection + 1][]byte
-	repo []repoText // as repos, ascending
-	fans []fan      // as repos
+	repo []repoText       // as repos, ascending
+	fans []fan            // as repos
+	at   map[repoName]int // in repo
 }
 
 // repoText has the strings of a repository, which requests need again and again.
-type repoText struct{ registry, name, product string }
+type repoText struct {
+	repoName
+	product string
+}
+
+type repoName struct{ registry, name string }
 
 // Open reads the index in data, which it keeps: data must not be changed as long as the index
 // is in use. Every offset, id and order is checked here, in one pass over data, so that no
