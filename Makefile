@@ -6,16 +6,16 @@ SHELL := /bin/bash
 .PHONY: help tools build test lint race bench fuzz demo clean
 
 # The same settings for every command, so that all share one build cache. -trimpath also makes
-# it independent of where the clone lies.
+# it independent of where the clone lies; the version is stamped by -X, not from git.
 export CGO_ENABLED := 0
-export GOFLAGS := $(strip $(GOFLAGS) -trimpath -tags=grpcnotrace)
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath -buildvcs=false -tags=grpcnotrace)
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PKG     ?= ./...
 TIMEOUT ?= 15m
 
-peers   := GOFLAGS= go -C tools run ./peers
-summary := GOFLAGS= go -C tools run ./summary
+peers   := GOFLAGS=-buildvcs=false go -C tools run ./peers
+summary := GOFLAGS=-buildvcs=false go -C tools run ./summary
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 9

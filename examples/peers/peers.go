@@ -90,7 +90,7 @@ func lookup(ctx context.Context, name string, install bool) (string, error) {
 func runPeers(ctx context.Context, tools string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", append([]string{"run", "./peers"}, args...)...)
 	cmd.Dir = tools
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOFLAGS=-buildvcs=false", "GOWORK=off", "CGO_ENABLED=0")
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	if args[0] == "install" {
