@@ -23,10 +23,16 @@ func instantOf(wall int64, loc *time.Location) int64 {
 		_, offset := at.Zone()
 		reached := max(wall-int64(offset), t)
 		_, end := at.ZoneBounds()
-		if end.IsZero() || reached < end.Unix() {
+		if end.IsZero() {
 			return reached
 		}
-		t = end.Unix()
+		// Beyond its tables, time ends the zone of a leap year's last day before that day; no
+		// clock changes then, so going on by hours is safe.
+		next := max(end.Unix(), t+3600)
+		if reached < next {
+			return reached
+		}
+		t = next
 	}
 }
 
