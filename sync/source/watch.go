@@ -1,0 +1,202 @@
+package source
+
+import (
+	"context"
+	"maps"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// maxSettle bounds how long a directory that never rests keeps an edit waiting.
+const maxSettle = 3 * time.Second
+
+// Watch loads the directory, calls report with the outcome, and then again after every edit that
+// changes it, until ctx is done; then it returns nil. A Snapshot is reported when its content
+// differs from the one reported before, or when an error was reported in between; an error when
+// its text differs from the one reported before: report is called with exactly one of the two,
+// and never concurrently. After an error the last Snapshot is still the one to use.
+//
+// An edit is read once nothing has changed for Settle, and what changed while it was read is not
+// reported but read again, so that a checkout in the middle is never a Snapshot. Where the file
+// system gives no notice of changes, Poll finds them.
+func (d Dir) Watch(ctx context.Context, report func(*Snapshot, error)) error {
+	n := newNotices(d.deaf)
+	defer n.close()
+	r := reporter{report: report}
+	seen := d.look()
+	n.follow(seen)
+	snap, err, seen := d.read(ctx, seen)
+	if err != nil { // it may be in the making
+		snap, err, seen = d.read(ctx, d.rest(ctx, seen))
+	}
+	for ctx.Err() == nil {
+		r.tell(snap, err)
+		n.follow(seen)
+		if seen = d.await(ctx, n, seen); ctx.Err() == nil {
+			n.follow(seen)
+			snap, err, seen = d.read(ctx, seen)
+		}
+	}
+	return nil
+}
+
+// read loads the directory until it looks the same after as before, which it returns too.
+func (d Dir) read(ctx context.Context, before look) (*Snapshot, error, look) {
+	for end := time.Now().Add(maxSettle); ; {
+		snap, err := d.Load(ctx)
+		after := d.look()
+		if after.key == before.key || time.Now().After(end) || ctx.Err() != nil {
+			return snap, err, before
+		}
+		before = d.rest(ctx, after)
+	}
+}
+
+// await returns what the directory looks like once it looks different from seen and has come to
+// rest, or when ctx is done.
+func (d Dir) await(ctx context.Context, n *notices, seen look) look {
+	for {
+		timer := time.NewTimer(max(d.poll(), min(10*seen.took, 2*time.Second)))
+		select {
+		case <-ctx.Done():
+		case <-n.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			return seen
+		}
+		now := d.look()
+		if now.key != seen.key {
+			return d.rest(ctx, now)
+		}
+		seen = now
+	}
+}
+
+// rest waits until the directory has looked the same for Settle, but not for ever.
+func (d Dir) rest(ctx context.Context, was look) look {
+	for end := time.Now().Add(maxSettle); ; {
+		timer := time.NewTimer(d.settle())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return was
+		case <-timer.C:
+		}
+		now := d.look()
+		if now.key == was.key || time.Now().After(end) {
+			return now
+		}
+		was = now
+	}
+}
+
+// reporter leaves out what was reported before.
+type reporter struct {
+	report func(*Snapshot, error)
+	hash   string // of the last Snapshot
+	err    string // the last error, "" after a Snapshot
+}
+
+func (r *reporter) tell(snap *Snapshot, err error) {
+	switch {
+	case err != nil && err.Error() != r.err:
+		r.err = err.Error()
+		r.report(nil, err)
+	case err == nil && (r.err != "" || snap.Hash != r.hash):
+		r.err, r.hash = "", snap.Hash
+		r.report(snap, nil)
+	}
+}
+
+// notices are the file system's own; none where it has none or they run out.
+type notices struct {
+	w    *fsnotify.Watcher
+	wake chan struct{} // one is enough for any number of changes
+
+	mu      sync.Mutex
+	follows map[string]bool // the folders below the directory
+	holders map[string]bool // the folders that hold it
+	names   map[string]bool // what counts of those
+}
+
+func newNotices(deaf bool) *notices {
+	n := &notices{wake: make(chan struct{}, 1), follows: map[string]bool{}, holders: map[string]bool{}}
+	if deaf {
+		return n
+	}
+	if w, err := fsnotify.NewWatcher(); err == nil {
+		n.w = w
+		go n.listen()
+	}
+	return n
+}
+
+func (n *notices) listen() {
+	for {
+		select {
+		case e, ok := <-n.w.Events:
+			if !ok {
+				return
+			}
+			if !n.matters(e.Name) {
+				continue
+			}
+		case _, ok := <-n.w.Errors: // an overflow is news too
+			if !ok {
+				return
+			}
+		}
+		select {
+		case n.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// matters leaves out what else goes on in a folder that holds the directory, such as /tmp.
+func (n *notices) matters(name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	folder := filepath.Dir(name)
+	return n.follows[folder] || n.follows[name] || !n.holders[folder] || n.names[name]
+}
+
+// follow watches exactly the folders of a look. Adding one again is how a folder that was
+// replaced under the same name is found: the file system forgets a watch with its folder.
+func (n *notices) follow(l look) {
+	if n.w == nil {
+		return
+	}
+	n.mu.Lock()
+	was, wasHolders := n.follows, n.holders
+	n.follows, n.holders, n.names = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	for _, d := range l.dirs {
+		n.follows[d] = true
+	}
+	for _, p := range l.paths {
+		n.names[p], n.holders[filepath.Dir(p)] = true, true
+	}
+	now := maps.Clone(n.follows)
+	maps.Copy(now, n.holders)
+	n.mu.Unlock()
+	for d := range now {
+		_ = n.w.Add(d) // what cannot be watched is still polled
+	}
+	maps.Copy(was, wasHolders)
+	for d := range was {
+		if !now[d] {
+			_ = n.w.Remove(d)
+		}
+	}
+}
+
+func (n *notices) close() {
+	if n.w != nil {
+		n.w.Close()
+	}
+}
