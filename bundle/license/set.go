@@ -90,7 +90,8 @@ func (p *parser) set() *Set {
 			return
 		}
 		released[r.Product] = true
-		p.once(d.pos, "a Release of "+r.Product+" "+r.Version.String(), "facts about a version stand in one document")
+		v, _ := o.take("version")
+		p.once(v, "a Release of "+r.Product+" "+r.Version.String(), "facts about a version stand in one document")
 		s.Releases = append(s.Releases, r)
 	})
 	p.each("Product", func(d *document, o *object) {
@@ -123,12 +124,12 @@ func (p *parser) set() *Set {
 }
 
 // once reports a thing that was written already; why says why that is wrong.
-func (p *parser) once(pos Position, thing, why string) {
+func (p *parser) once(v value, thing, why string) {
 	if first, ok := p.places[thing]; ok {
-		p.report(pos, nil, "%s is at %s already: %s", thing, first, why)
+		v.fail("%s is at %s already: %s", thing, first, why)
 		return
 	}
-	p.places[thing] = pos
+	p.places[thing] = v.n.pos()
 }
 
 // replacements checks `replaces` and compiles its other side.

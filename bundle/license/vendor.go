@@ -19,17 +19,21 @@ var defaultHistory = Period{days: 400}
 func (p *parser) registry(doc *document, o *object) Registry {
 	r := Registry{ID: doc.id, Pos: doc.pos, History: defaultHistory}
 	if v, ok := o.need("hosts", "the authorities customers use, like [registry.acme.example]"); ok {
-		r.Hosts, _ = v.texts(nil)
-		for i, host := range r.Hosts {
-			normal, err := authority(host)
-			if err != nil {
-				v.fail("%v", err)
+		items, isList := v.list()
+		for _, item := range items {
+			text, ok := item.text()
+			if !ok {
 				continue
 			}
-			r.Hosts[i] = normal
-			p.once(v.n.pos(), "the host "+normal, "a host is one registry's")
+			host, err := authority(text)
+			if err != nil {
+				item.fail("%v", err)
+				continue
+			}
+			r.Hosts = append(r.Hosts, host)
+			p.once(item, "the host "+host, "a host is one registry's")
 		}
-		if v.n.kind == listNode && len(v.n.items) == 0 {
+		if isList && len(items) == 0 {
 			v.fail("is empty: a registry is asked under at least one host")
 		}
 	}
@@ -91,6 +95,9 @@ var dnsName = regexp.MustCompile(`^[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_](
 // authority normalises a host with an optional port, as the Host header of a request has it.
 func authority(s string) (string, error) {
 	host, port := strings.ToLower(s), ""
+	if strings.ContainsAny(s, "/@") {
+		return "", fmt.Errorf("%q has more than a host: leave out scheme, user and path, like registry.acme.example", s)
+	}
 	if addr, err := netip.ParseAddr(host); err == nil && addr.Is6() {
 		host = "[" + host + "]"
 	}
@@ -160,7 +167,7 @@ func (p *parser) product(doc *document, o *object) Product {
 		items, _ := v.list()
 		for _, item := range items {
 			if repository, ok := item.productRepository(); ok {
-				p.once(item.n.pos(), "the repository "+repository.Name+" of registry "+r.Registry, "a repository is one product's")
+				p.once(item, "the repository "+repository.Name+" of registry "+r.Registry, "a repository is one product's")
 				r.Repositories = append(r.Repositories, repository)
 			}
 		}
