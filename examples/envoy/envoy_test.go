@@ -369,6 +369,39 @@ func TestAccessLogNamesTheDecision(t *testing.T) {
 	}
 }
 
+func TestEveryVariantIsValid(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	dir := t.TempDir()
+	certs, err := peers.NewCertificates(dir, "registry.acme.example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential := filepath.Join(dir, "a {b}, c.yaml")
+	if err := envoy.WriteCredential(credential, "gate", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*envoy.Options){
+		"Unix socket, plain registry, credential by pullgate": func(o *envoy.Options) { o.Pullgate = "unix:/run/pullgate/authz.sock" },
+		"registry by name with TLS":                           func(o *envoy.Options) { o.RegistryCA = certs.CA },
+		"registry by address with TLS":                        func(o *envoy.Options) { o.Registry, o.RegistryCA = "127.0.0.1:5000", certs.CA },
+		"credential injector, odd file name":                  func(o *envoy.Options) { o.Credential = credential },
+		"several hosts":                                       func(o *envoy.Options) { o.Hosts = []string{"a.example", "127.0.0.1", "[::1]"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := envoy.Options{Hosts: []string{"h"}, Cert: certs.Cert, Key: certs.Key, Pullgate: "127.0.0.1:9191", Registry: "localhost:5000"}
+			change(&o)
+			config, err := envoy.Render(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := peers.ValidateEnvoy(ctx, peers.Envoy(t), config); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestRenderNamesWhatIsWrong(t *testing.T) {
 	good := envoy.Options{Listen: "127.0.0.1:0", Hosts: []string{"h"}, Cert: "c", Key: "k", Pullgate: "unix:/run/p", Registry: "registry:5000"}
 	config, err := envoy.Render(good)
