@@ -32,6 +32,7 @@ type object = map[string]any
 // world is a bundle's content in the making.
 type world struct {
 	serial     int64
+	notAfter   int64
 	customers  object
 	keys       object
 	public     object
@@ -43,7 +44,7 @@ type world struct {
 
 func newWorld() *world {
 	return &world{
-		serial: 1, customers: object{}, keys: object{}, public: object{},
+		serial: 1, notAfter: bundle.Never, customers: object{}, keys: object{}, public: object{},
 		registries: object{"main": object{"hosts": []string{"registry.example"}, "listed": true}},
 		identities: object{"jwt": []any{}, "mtls": []any{}},
 		modules:    policies.Modules(), index: &index.Builder{},
@@ -87,7 +88,7 @@ func (w *world) bundle(t testing.TB) *bundle.Bundle {
 		t.Fatal(err)
 	}
 	var buf bytes.Buffer
-	if _, err := bundle.Write(&buf, &bundle.Content{Serial: w.serial, IssuedAt: start, NotAfter: bundle.Never, Files: files}, signer); err != nil {
+	if _, err := bundle.Write(&buf, &bundle.Content{Serial: w.serial, IssuedAt: start, NotAfter: w.notAfter, Files: files}, signer); err != nil {
 		t.Fatal(err)
 	}
 	b, err := bundle.Read(&buf, ring, bundle.ReadOptions{Name: bundle.DefaultName})
@@ -333,3 +334,6 @@ func line(d *authz.Decision) string {
 	}[d.Outcome]
 	return fmt.Sprintf("%s %d %s", verdict, d.Status, d.Code)
 }
+
+// clockAt is a clock that stands still.
+func clockAt(at int64) func() time.Time { return func() time.Time { return time.Unix(at, 0) } }
