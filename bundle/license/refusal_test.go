@@ -71,7 +71,7 @@ func TestMistakesAreRefusedWithTheirPlace(t *testing.T) {
 		{"reserved mtls", "kind: Customer\nid: mtls\n", `2:5: id: the id "mtls"`},
 		{"id twice", "kind: Customer\nid: acme\n", `2:5: id: there is a Customer "acme" already, at base.yaml:18:1`},
 		{"unknown field", customerWith("nmae: X"), `3:1: nmae: unknown field "nmae", did you mean "name"?; known here: kind, id, name, zone, status, labels, keys, identities`},
-		{"unknown field inside", customerWith("keys: [{id: ci, hash: \""+hashA+"\", expire: 2026-01-01}]"), `3:98: keys[0].expire: unknown field "expire", did you mean "expires"?`},
+		{"unknown field inside", customerWith("keys: [{id: ci, hash: \"" + hashA + "\", expire: 2026-01-01}]"), `3:98: keys[0].expire: unknown field "expire", did you mean "expires"?`},
 		{"duplicate field", customerWith("name: A", "name: B"), `4:1: duplicate field "name", written already at x.yaml:3:1`},
 		{"duplicate label", customerWith("labels: {a: 1, a: 2}"), `3:16: duplicate field "a"`},
 		{"anchor", customerWith("name: &a X"), "3:7: anchors are not allowed (&a)"},

@@ -1,0 +1,148 @@
+package license
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func write(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+const oneCustomer = "kind: Customer\nid: "
+
+func TestLoadReadsEveryLicenseFileAndNothingElse(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"a.yaml":                 oneCustomer + "a\n",
+		"b.yml":                  oneCustomer + "b\n---\n" + oneCustomer + "b2\n",
+		"deep/er/c.yaml":         oneCustomer + "c\n",
+		"deep/rules/d.yaml":      oneCustomer + "d\n",
+		"comments.yaml":          "# nothing yet\n---\n---\n",
+		"empty.yaml":             "",
+		"rules/data.yaml":        "not: a license\n",
+		"rules/region.rego":      "package vendor.region\n",
+		".git/x.yaml":            "not: a license\n",
+		".hidden.yaml":           "not: a license\n",
+		"..2026_01_01/real.yaml": oneCustomer + "e\n",
+		"README.md":              "not a license",
+		"a.yaml~":                "not: a license\n",
+		"big.json":               "{}",
+	})
+	// A Kubernetes ConfigMap: links through ..data into a hidden folder.
+	for link, target := range map[string]string{"..data": "..2026_01_01", "e.yaml": "..data/real.yaml", "linked": "deep/er"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(dir, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	set, err := Load(os.DirFS(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for _, c := range set.Customers {
+		ids = append(ids, c.ID)
+	}
+	if got := strings.Join(ids, " "); got != "a b b2 c d e" {
+		t.Errorf("read the customers %s", got)
+	}
+	if pos := set.Customer("c").Pos; pos.String() != "deep/er/c.yaml:1:1" {
+		t.Errorf("c is at %s", pos)
+	}
+	if err := os.Symlink("deep", filepath.Join(dir, "linked")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(os.DirFS(dir)); err == nil || !strings.Contains(err.Error(), `linked/er/c.yaml:2:5: id: there is a Customer "c" already, at deep/er/c.yaml:1:1`) {
+		t.Errorf("a linked folder is read too: %v", err)
+	}
+}
+
+func TestADirectoryWithoutLicensesIsAnError(t *testing.T) {
+	for name, files := range map[string]fstest.MapFS{
+		"empty":            {},
+		"nothing to read":  {"README.md": {Data: []byte("hi")}, "rules/x.rego": {Data: []byte("package vendor.x")}},
+		"emptied files":    {"a.yaml": {}, "b.yaml": {Data: []byte("# gone\n")}},
+		"hidden documents": {".a.yaml": {Data: []byte(oneCustomer + "a\n")}},
+	} {
+		set, err := Load(files)
+		if set != nil || err == nil || !strings.Contains(err.Error(), "pullgate init") {
+			t.Errorf("%s: %v, %v", name, set, err)
+		}
+	}
+	if _, err := Load(os.DirFS(filepath.Join(t.TempDir(), "absent"))); err == nil || !strings.Contains(err.Error(), "cannot be read") {
+		t.Errorf("absent: %v", err)
+	}
+}
+
+func TestFilesThatCannotBeReadAreErrors(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{
+		"a.yaml":   oneCustomer + "a\n",
+		"big.yaml": strings.Repeat("# a comment of some length\n", 10<<20/27),
+		"l.yaml":   "kind: License\nid: l\ncustomer: in-the-missing-file\ntype: rental\n",
+	})
+	for link, target := range map[string]string{"gone.yaml": "nowhere.yaml", "loop": ".", "null.yaml": "/dev/null"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := Load(os.DirFS(dir))
+	var all Errors
+	if !errors.As(err, &all) {
+		t.Fatal(err)
+	}
+	text := all.Error()
+	for _, want := range []string{
+		"gone.yaml: cannot be read: no such file or directory",
+		"null.yaml: is no regular file",
+		"folders nest too deep",
+		"l.yaml:4:7: type: is \"rental\"",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("nothing says %q in\n%.2000s", want, text)
+		}
+	}
+	if strings.Contains(text, "unknown customer") {
+		t.Errorf("a reference into a file that could not be read is reported:\n%.2000s", text)
+	}
+
+	if err := os.Remove(filepath.Join(dir, "loop")); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Load(os.DirFS(dir))
+	if err == nil || !strings.Contains(err.Error(), "big.yaml: larger than 8 MiB") {
+		t.Errorf("a 10 MB file: %.500v", err)
+	}
+
+	denied := fstest.MapFS{"a.yaml": {Data: []byte(oneCustomer + "a\n")}}
+	if _, err := Load(unreadableFS{denied}); err == nil || !strings.Contains(err.Error(), "a.yaml: cannot be read: permission denied; let the user that runs pullgate read it") {
+		t.Errorf("no permission: %v", err)
+	}
+}
+
+// unreadableFS lists files and opens none of them.
+type unreadableFS struct{ fstest.MapFS }
+
+func (f unreadableFS) Open(name string) (fs.File, error) {
+	if strings.HasSuffix(name, ".yaml") {
+		return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrPermission}
+	}
+	return f.MapFS.Open(name)
+}
