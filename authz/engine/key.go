@@ -81,6 +81,7 @@ func newKeyer(c *ast.Compiler, s *store, modules map[string][]byte) (*keyer, err
 		hash(name, modules[name])
 	}
 
+	k.whole = allData(c)
 	fields := map[string]bool{}
 	docs := map[string]bool{}
 	for _, ref := range refs {
@@ -89,8 +90,6 @@ func newKeyer(c *ast.Compiler, s *store, modules map[string][]byte) (*keyer, err
 			k.reads(words[1:], fields)
 		case "data":
 			switch {
-			case len(words) < 2, len(words) == 2 && words[1] == "pullgate":
-				k.whole = strings.Join(words, ".") // everybody's licenses
 			case len(words) > 3 && strings.Join(words[1:3], "/") == customersDir:
 				hash("customer "+words[3], s.customers[words[3]].json) // one that a rule names itself
 			default:
@@ -130,6 +129,23 @@ func baseRefs(c *ast.Compiler) (refs []ast.Ref, err error) {
 		refs = append(refs, r...)
 	}
 	return refs, nil
+}
+
+// allData is a ref to everybody's licenses, and more, in any of the rules; "" when there is
+// none. The analysis above takes a document above rules for those rules and forgets the data
+// beside them.
+func allData(c *ast.Compiler) (found string) {
+	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
+		for _, rule := range c.Modules[name].Rules {
+			ast.WalkRefs(rule, func(ref ast.Ref) bool {
+				if words := constantWords(ref); words[0] == "data" && (len(words) == 1 || len(words) == 2 && words[1] == "pullgate") {
+					found = strings.Join(words, ".")
+				}
+				return found != ""
+			})
+		}
+	}
+	return found
 }
 
 // constantWords are the leading strings of a ref.
