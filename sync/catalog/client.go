@@ -139,7 +139,7 @@ func temporary(err error) bool {
 	if ae, ok := errors.AsType[*answerError](err); ok {
 		return ae.Status == http.StatusTooManyRequests || ae.Status >= 500 && ae.Status != http.StatusNotImplemented
 	}
-	if errors.Is(err, errForeign) || errors.Is(err, errTooMany) {
+	if errors.Is(err, errForeign) || errors.Is(err, errTooMany) || errors.Is(err, errCredentials) {
 		return false
 	}
 	if errors.Is(err, errGarbage) {

@@ -73,7 +73,7 @@ func (c *Crawler) failure(repository string, err error) *Failure {
 	}
 	s := status(err)
 	switch {
-	case s == http.StatusUnauthorized:
+	case s == http.StatusUnauthorized, errors.Is(err, errCredentials):
 		f.Reason = Unauthorized
 	case s == http.StatusForbidden:
 		f.Reason = Forbidden

@@ -100,7 +100,7 @@ func (l *login) check(ctx context.Context, u *url.URL) error {
 	}
 	c := &client{http: &http.Client{Transport: rt}, base: u, slots: make(chan struct{}, 1), count: func(string) {}}
 	_, _, err = c.once(ctx, request{method: http.MethodGet, target: "/v2/", max: 64 << 10})
-	if status(err) == http.StatusUnauthorized {
+	if status(err) == http.StatusUnauthorized || errors.Is(err, errCredentials) {
 		return err
 	}
 	return nil
@@ -169,13 +169,16 @@ func (l *login) transport(ctx context.Context, scope string) (http.RoundTripper,
 	return transport.FromToken(l.registry, l.auth, l.fence, l.challenge, tok)
 }
 
+// errCredentials: the configured credentials cannot be read.
+var errCredentials = errors.New("credentials of the registry")
+
 // credentials gives the library a user name and password only when it needs them.
 type credentials func() (username, password string, err error)
 
 func (c credentials) Authorization() (*authn.AuthConfig, error) {
 	user, password, err := c()
 	if err != nil {
-		return nil, fmt.Errorf("credentials of the registry: %w", err)
+		return nil, fmt.Errorf("%w: %w", errCredentials, err)
 	}
 	return &authn.AuthConfig{Username: user, Password: password}, nil
 }
