@@ -25,8 +25,7 @@ _pairs(candidates) := _of_lists if {
 	right.is_list
 } else := {[level, [grant.license, grant.grant], code, grant, candidate] |
 	time := input.time
-	some grant in _grants
-	time < grant.clocks.replaced
+	some grant in live
 	some candidate in _considered(candidates, time)
 	[level, code] := pair(grant, candidate, time)
 	_counts(level, candidates, time)
@@ -34,8 +33,7 @@ _pairs(candidates) := _of_lists if {
 
 _of_lists contains [level, [grant.license, grant.grant], code, grant, {}] if {
 	time := input.time
-	some grant in right.naming
-	time < grant.clocks.replaced
+	some grant in live
 	[level, code] := list(grant, time)
 }
 
@@ -55,6 +53,27 @@ _counts(9, candidates, time) if {
 	}
 }
 
-_grants contains grant if some grant in customer.products[input.resource.product]
+# METADATA
+# title: Live grants
+# description: |
+#   The grants that have the product or the repository, empty ones too unless a list is asked
+#   for, but for those of replaced licenses.
+live contains grant if {
+	some grant in customer.products[input.resource.product]
+	_lives(grant)
+}
 
-_grants contains grant if some grant in customer.repositories[input.resource.repository]
+live contains grant if {
+	some grant in customer.repositories[input.resource.repository]
+	_lives(grant)
+}
+
+_lives(grant) if {
+	not right.is_list
+	input.time < grant.clocks.replaced
+}
+
+_lives(grant) if {
+	right.naming[grant]
+	input.time < grant.clocks.replaced
+}

@@ -15,11 +15,9 @@ refusal := _denied("anonymous") if {
 } else := _denied("customer_banned") if {
 	not customer.banned == false
 } else := object.union(_denied(_ungranted), {"until": until.earliest}) if {
-	not _nearest
+	count(live) == 0
 	input.time
-} else := _reported(_nearest)
-
-_nearest := nearest(_candidates)
+} else := _reported(nearest(_candidates))
 
 default _candidates := []
 
@@ -43,7 +41,7 @@ _reported([level, code, grant, candidate]) := {
 	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
 	"until": until.earliest,
 	"ends": grant.clocks.ends,
-	"warnings": warning.about_miss(grant.enforcement, grant.license, code),
+	"warnings": warning.of_enforcement(grant.enforcement, grant.license, code),
 	"features": customer.licenses[grant.license].features,
 	"enforcement": grant.enforcement,
 } if {

@@ -17,7 +17,7 @@ message(code, facts) := clip(regex.replace(line, `[^ -~]+`, "?"), 160) if {
 
 default _resource := "this"
 
-_resource := clip(input.resource.repository, 60) if {
+_resource := clip(input.resource.repository, 44) if {
 	input.resource.repository
 } else := input.resource.product
 
@@ -33,8 +33,8 @@ clip(value, length) := value if {
 # description: The words for a message about a grant and a candidate.
 facts(grant, candidate) := {
 	"{asked}": _asked(candidate),
-	"{license}": grant.license,
-	"{covers}": clip(_covers(grant), 40),
+	"{license}": clip(grant.license, 40),
+	"{covers}": clip(_covers(grant), 32),
 	"{channels}": clip(concat(", ", object.get(grant, "channels", [])), 30),
 	"{channel}": clip(object.get(candidate, "channel", ""), 20),
 	"{starts}": day(grant.clocks.starts, 0),
@@ -46,9 +46,9 @@ facts(grant, candidate) := {
 	"{reason}": _public_reason(grant),
 }
 
-_asked(candidate) := clip(sprintf("%s %s", [candidate.product, candidate.version]), 60) if {
+_asked(candidate) := clip(sprintf("%s %s", [candidate.product, candidate.version]), 44) if {
 	candidate.version
-} else := clip(sprintf("%s:%s", [input.resource.repository, candidate.tag]), 60) if {
+} else := clip(sprintf("%s:%s", [input.resource.repository, candidate.tag]), 44) if {
 	candidate.tag
 } else := _resource
 
@@ -56,17 +56,17 @@ _covers(grant) := grant.constraint if {
 	grant.constraint
 } else := concat(", ", object.keys(grant.tags) | {p | some p in grant.patterns})
 
-_public_reason(grant) := clip(sprintf(" (%s)", [customer.licenses[grant.license].public_reason]), 50) if {
-	customer.licenses[grant.license].public_reason
+_public_reason(grant) := clip(sprintf(" (%s)", [why]), 48) if {
+	why := customer.licenses[grant.license].public_reason
+	why != ""
 } else := ""
 
 # METADATA
 # title: Day
 # description: |
-#   The UTC day of an instant, or of the second before it, as YYYY-MM-DD; beyond what
-#   nanoseconds can count, words.
+#   The UTC day of the instant so many seconds before an instant, as YYYY-MM-DD; words for
+#   never and for what nanoseconds cannot count.
 day(instant, before) := time.format([(instant - before) * 1000000000, "UTC", "2006-01-02"]) if {
 	is_number(instant)
-	instant > 0
-	instant < 9000000000
-} else := "another day"
+	abs(instant) < 9223372036
+} else := "a distant day"

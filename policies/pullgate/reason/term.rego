@@ -5,6 +5,7 @@ package pullgate.reason
 # description: The license begins later.
 # custom:
 #   code: not_started
+#   kind: deny
 #   message: "{asked}: license {license} starts on {starts}"
 #   remedy: Try again then
 text["not_started"] := _text(rego.metadata.rule())
@@ -14,6 +15,7 @@ text["not_started"] := _text(rego.metadata.rule())
 # description: The hard stop of the license is past; nothing of it is left.
 # custom:
 #   code: terminated
+#   kind: deny
 #   message: "{asked}: license {license} was terminated after {terminates}"
 #   remedy: Ask your vendor for a new license
 text["terminated"] := _text(rego.metadata.rule())
@@ -23,6 +25,7 @@ text["terminated"] := _text(rego.metadata.rule())
 # description: The version is under embargo.
 # custom:
 #   code: not_yet_released
+#   kind: deny
 #   message: "{asked} is released on {released}"
 #   remedy: Try again then
 text["not_yet_released"] := _text(rego.metadata.rule())
@@ -32,6 +35,7 @@ text["not_yet_released"] := _text(rego.metadata.rule())
 # description: The release was taken back, or the digest must not be delivered any more.
 # custom:
 #   code: withdrawn
+#   kind: deny
 #   message: "{asked} was withdrawn by the vendor"
 #   remedy: Use another version, or ask your vendor which
 text["withdrawn"] := _text(rego.metadata.rule())
@@ -41,6 +45,7 @@ text["withdrawn"] := _text(rego.metadata.rule())
 # description: The version is dated after the end of the updates that the license includes.
 # custom:
 #   code: outside_update_window
+#   kind: deny
 #   message: "{asked}: license {license} includes updates dated up to {updates}"
 #   remedy: Use an earlier version, or extend the updates
 text["outside_update_window"] := _text(rego.metadata.rule())
@@ -50,6 +55,7 @@ text["outside_update_window"] := _text(rego.metadata.rule())
 # description: The product or the release requires a feature that the license does not hold.
 # custom:
 #   code: feature_missing
+#   kind: deny
 #   message: "{asked} requires {features}, which license {license} does not all hold"
 #   remedy: Ask your vendor to add them
 text["feature_missing"] := _text(rego.metadata.rule())
@@ -59,6 +65,7 @@ text["feature_missing"] := _text(rego.metadata.rule())
 # description: The use end is past, and neither grace nor kept versions cover this.
 # custom:
 #   code: expired
+#   kind: deny
 #   message: "{asked}: license {license} ended after {ends}"
 #   remedy: Renew the license
 text["expired"] := _text(rego.metadata.rule())
@@ -68,6 +75,7 @@ text["expired"] := _text(rego.metadata.rule())
 # description: The trial is over; a trial has no grace.
 # custom:
 #   code: trial_ended
+#   kind: deny
 #   message: "{asked}: trial {license} ended after {ends}"
 #   remedy: Ask your vendor for a license
 text["trial_ended"] := _text(rego.metadata.rule())

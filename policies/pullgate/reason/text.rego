@@ -5,6 +5,7 @@ package pullgate.reason
 # description: Nobody known asks.
 # custom:
 #   code: anonymous
+#   kind: deny
 #   message: "{asked} needs a key"
 #   remedy: Log in with a key of your vendor
 text["anonymous"] := _text(rego.metadata.rule())
@@ -14,6 +15,7 @@ text["anonymous"] := _text(rego.metadata.rule())
 # description: The vendor has banned the customer; every license stops.
 # custom:
 #   code: customer_banned
+#   kind: deny
 #   message: Access of this customer is blocked
 #   remedy: Talk to your vendor
 text["customer_banned"] := _text(rego.metadata.rule())
@@ -23,6 +25,7 @@ text["customer_banned"] := _text(rego.metadata.rule())
 # description: The customer has no license at all.
 # custom:
 #   code: no_license
+#   kind: deny
 #   message: "{asked} needs a license and you have none"
 #   remedy: Ask your vendor for one
 text["no_license"] := _text(rego.metadata.rule())
@@ -32,6 +35,7 @@ text["no_license"] := _text(rego.metadata.rule())
 # description: No license names the product or the repository.
 # custom:
 #   code: not_granted
+#   kind: deny
 #   message: None of your licenses names {asked}
 #   remedy: Ask your vendor for one that does
 text["not_granted"] := _text(rego.metadata.rule())
@@ -41,6 +45,7 @@ text["not_granted"] := _text(rego.metadata.rule())
 # description: The license names the resource, but not this tag, or no version stands behind it.
 # custom:
 #   code: tag_not_granted
+#   kind: deny
 #   message: "{asked}: license {license} covers {covers}, not this name"
 #   remedy: Ask for a name that it covers, or for a wider license
 text["tag_not_granted"] := _text(rego.metadata.rule())
@@ -50,6 +55,7 @@ text["tag_not_granted"] := _text(rego.metadata.rule())
 # description: The license names the product, but its range leaves this version out.
 # custom:
 #   code: version_not_granted
+#   kind: deny
 #   message: "{asked}: license {license} covers {covers}"
 #   remedy: Ask for a version in that range, or for a wider license
 text["version_not_granted"] := _text(rego.metadata.rule())
@@ -59,6 +65,7 @@ text["version_not_granted"] := _text(rego.metadata.rule())
 # description: The version is in range, but the license does not sell its channel.
 # custom:
 #   code: channel_not_granted
+#   kind: deny
 #   message: "{asked}: license {license} covers channel {channels}, not {channel}"
 #   remedy: Ask for a release of that channel, or for a wider license
 text["channel_not_granted"] := _text(rego.metadata.rule())
@@ -68,6 +75,7 @@ text["channel_not_granted"] := _text(rego.metadata.rule())
 # description: The vendor has ended the license at once.
 # custom:
 #   code: revoked
+#   kind: deny
 #   message: "{asked}: license {license} is revoked{reason}"
 #   remedy: Talk to your vendor
 text["revoked"] := _text(rego.metadata.rule())
@@ -77,6 +85,7 @@ text["revoked"] := _text(rego.metadata.rule())
 # description: The vendor has paused the license; its dates do not move.
 # custom:
 #   code: suspended
+#   kind: deny
 #   message: "{asked}: license {license} is suspended{reason}"
 #   remedy: Talk to your vendor
 text["suspended"] := _text(rego.metadata.rule())

@@ -3,44 +3,38 @@
 # description: What a customer is told although the request is allowed.
 package pullgate.warning
 
+import data.pullgate.customer
+import data.pullgate.reason
+
 # METADATA
-# title: Ends soon
-# description: From 14 days before the use end. No code and no boundary; the answer stays.
-# custom:
-#   code: expiring_soon
+# title: Warnings of a right
+# description: |
+#   A license that allows with code and has the given use end: grace, kept_version, or
+#   expiring_soon from 14 days before the end.
 about("ok", license, ends) := [] if {
 	input.time + 1209600 < ends
-} else := [{
-	"code": "expiring_soon",
-	"message": sprintf("License %s ends soon. Renew it.", [license]),
-}]
+} else := [_warning("expiring_soon", license, "ok")]
+
+about("grace", license, _) := [_warning("grace", license, "grace")]
+
+about("kept_version", license, _) := [_warning("kept_version", license, "kept_version")]
 
 # METADATA
-# title: In grace
-# custom:
-#   code: grace
-about("grace", license, _) := [{
-	"code": "grace",
-	"message": sprintf("License %s has ended and is in its grace period. Renew it.", [license]),
-}]
+# title: Warnings of a miss that is let through
+# description: Under warn the customer is told, under observe nobody is.
+of_enforcement("warn", license, code) := [_warning("enforcement", license, code)]
 
-# METADATA
-# title: Kept version
-# custom:
-#   code: kept_version
-about("kept_version", license, _) := [{
-	"code": "kept_version",
-	"message": sprintf("License %s has ended; this version stays usable until it is terminated. Renew it.", [license]),
-}]
+of_enforcement("observe", _, _) := []
 
-# METADATA
-# title: Not enforced
-# description: Under warn the customer is told of a refusal that is let through, under observe not.
-# custom:
-#   code: enforcement
-about_miss("warn", license, code) := [{
-	"code": "enforcement",
-	"message": sprintf("License %s does not cover this (%s) and will be enforced. Talk to your vendor.", [license, code]),
-}]
-
-about_miss("observe", _, _) := []
+_warning(name, license, code) := {
+	"code": name,
+	"message": reason.message(name, {
+		"{license}": license,
+		"{code}": code,
+		"{ends}": reason.day(clocks.ends, 1),
+		"{grace}": reason.day(clocks.grace, 1),
+		"{terminates}": reason.day(clocks.terminates, 1),
+	}),
+} if {
+	clocks := customer.licenses[license]
+}

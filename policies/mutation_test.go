@@ -1,0 +1,243 @@
+package policies_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/rego"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"golang.org/x/sync/errgroup"
+)
+
+// equivalent lists the mutants that change no answer, with the reason: text that occurs in a
+// mutant's name. An entry that no surviving mutant needs is an error.
+var equivalent = map[string]string{}
+
+// mutant is one change of the library.
+type mutant struct {
+	name  string
+	apply func(map[string]*ast.Module) // on copies
+}
+
+// TestEveryConditionMatters takes away, turns round and shifts every condition of the library
+// and takes away every rule, one at a time: some Rego test must fail each time. Conditions are
+// found by walking the modules, so that a new one is tested when it is written.
+func TestEveryConditionMatters(t *testing.T) {
+	began := time.Now()
+	all := parse(t, sources(t))
+	shipped := slices.Sorted(maps.Keys(library()))
+	tests := rulesOfTests(all)
+
+	var mu sync.Mutex
+	survived := map[string]bool{}
+	run, invalid := 0, 0
+	var group errgroup.Group
+	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
+	for _, m := range mutants(all, shipped) {
+		group.Go(func() error {
+			killed, valid, err := try(t.Context(), m, all, tests)
+			mu.Lock()
+			defer mu.Unlock()
+			run++
+			switch {
+			case err != nil:
+				return fmt.Errorf("%s: %w", m.name, err)
+			case !valid:
+				invalid++
+			case !killed:
+				survived[m.name] = true
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	needed := map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(survived)) {
+		known := false
+		for part := range equivalent {
+			if strings.Contains(name, part) {
+				known, needed[part] = true, true
+			}
+		}
+		if !known {
+			t.Errorf("no test fails after: %s", name)
+		}
+	}
+	for part := range equivalent {
+		if !needed[part] {
+			t.Errorf("equivalent[%q] is not needed", part)
+		}
+	}
+	t.Logf("%d mutants, %d of them bind variables or do not compile, %d known to change nothing, in %s",
+		run, invalid, len(survived), time.Since(began).Round(time.Second))
+	if run-invalid < 150 {
+		t.Errorf("only %d mutants were tried", run-invalid)
+	}
+}
+
+// rulesOfTests are the names of the Rego tests, the table of cases first.
+func rulesOfTests(modules map[string]*ast.Module) []string {
+	names := map[string]bool{}
+	for _, m := range modules {
+		for _, r := range m.Rules {
+			if name := r.Head.Ref()[0].Value.String(); strings.HasPrefix(strings.Trim(name, `"`), "test_") {
+				names[m.Package.Path.String()+"."+name] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(names), func(a, b string) int {
+		cost := func(s string) int {
+			switch {
+			case strings.Contains(s, "every_case_holds"):
+				return 1
+			case strings.Contains(s, "agrees"), strings.Contains(s, "exactly_one"):
+				return 3
+			}
+			return 2
+		}
+		return cost(a) - cost(b)
+	})
+}
+
+// try reports whether a Rego test fails with the mutant, and whether the mutant compiles.
+func try(ctx context.Context, m mutant, all map[string]*ast.Module, tests []string) (killed, valid bool, err error) {
+	modules := maps.Clone(all)
+	m.apply(modules)
+	c := ast.NewCompiler().WithDefaultRegoVersion(ast.RegoV1)
+	if c.Compile(modules); c.Failed() {
+		return false, false, nil
+	}
+	store := inmem.New()
+	for _, test := range tests {
+		rs, err := rego.New(rego.Compiler(c), rego.Store(store), rego.Query(test), rego.StrictBuiltinErrors(true)).Eval(ctx)
+		if ctx.Err() != nil {
+			return false, true, ctx.Err()
+		}
+		if err != nil || !rs.Allowed() {
+			return true, true, nil
+		}
+	}
+	return false, true, nil
+}
+
+// mutants finds what can be changed.
+func mutants(all map[string]*ast.Module, shipped []string) []mutant {
+	var out []mutant
+	for _, path := range shipped {
+		// change makes a mutant that edits a copy of the module.
+		change := func(edit func(*ast.Module)) func(map[string]*ast.Module) {
+			return func(modules map[string]*ast.Module) {
+				m := modules[path].Copy()
+				edit(m)
+				modules[path] = m
+			}
+		}
+		for i, r := range all[path].Rules {
+			where := fmt.Sprintf("%s:%d", path, r.Loc().Row)
+			out = append(out, mutant{
+				name:  fmt.Sprintf("%s without rule %s", where, firstLine(r.Loc().Text)),
+				apply: change(func(m *ast.Module) { m.Rules = slices.Delete(m.Rules, i, i+1) }),
+			})
+			for depth, e := 0, r; e.Else != nil; depth, e = depth+1, e.Else {
+				out = append(out, mutant{
+					name: fmt.Sprintf("%s:%d without branch %s", path, e.Else.Loc().Row, firstLine(e.Else.Loc().Text)),
+					apply: change(func(m *ast.Module) {
+						at := m.Rules[i]
+						for range depth {
+							at = at.Else
+						}
+						at.Else = at.Else.Else
+					}),
+				})
+			}
+		}
+		for i, body := range bodies(all[path]) {
+			for j, expr := range *body {
+				text := fmt.Sprintf("%s:%d %s", path, expr.Loc().Row, firstLine(expr.Loc().Text))
+				if !isCondition(expr) {
+					continue
+				}
+				out = append(out,
+					mutant{text + ", removed", change(func(m *ast.Module) {
+						b := bodies(m)[i]
+						(*b)[j] = ast.NewExpr(ast.BooleanTerm(true))
+						(*b)[j].Index = j
+					})},
+					mutant{text + ", turned round", change(func(m *ast.Module) {
+						b := bodies(m)[i]
+						(*b)[j] = (*b)[j].Complement()
+					})},
+				)
+				if shifted, ok := shift[operator(expr)]; ok {
+					out = append(out, mutant{text + ", shifted to " + shifted, change(func(m *ast.Module) {
+						b := bodies(m)[i]
+						(*b)[j].SetOperator(ast.RefTerm(ast.VarTerm(shifted)))
+					})})
+				}
+			}
+		}
+	}
+	return out
+}
+
+// shift moves a bound by one.
+var shift = map[string]string{"lt": "lte", "lte": "lt", "gt": "gte", "gte": "gt"}
+
+func operator(e *ast.Expr) string {
+	if !e.IsCall() {
+		return ""
+	}
+	return e.Operator().String()
+}
+
+// isCondition says that an expression does not only bind variables.
+func isCondition(e *ast.Expr) bool {
+	if _, ok := e.Terms.(*ast.SomeDecl); ok || e.IsAssignment() || e.Generated {
+		return false
+	}
+	if t, ok := e.Terms.(*ast.Term); ok {
+		return !t.Equal(ast.BooleanTerm(true))
+	}
+	return true
+}
+
+// bodies are the bodies of rules, comprehensions and every, in an order that a copy shares.
+func bodies(m *ast.Module) []*ast.Body {
+	var out []*ast.Body
+	ast.WalkNodes(m, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.Rule:
+			out = append(out, &n.Body)
+		case *ast.Term:
+			switch v := n.Value.(type) {
+			case *ast.ArrayComprehension:
+				out = append(out, &v.Body)
+			case *ast.SetComprehension:
+				out = append(out, &v.Body)
+			case *ast.ObjectComprehension:
+				out = append(out, &v.Body)
+			}
+		case *ast.Expr:
+			if every, ok := n.Terms.(*ast.Every); ok {
+				out = append(out, &every.Body)
+			}
+		}
+		return false
+	})
+	return out
+}
+
+func firstLine(text []byte) string {
+	line, _, _ := strings.Cut(string(text), "\n")
+	return line
+}
