@@ -104,7 +104,7 @@ func (k *knownRepository) repository(tx *bolt.Tx) (*Repository, error) {
 	roots := map[string]bool{}
 	for tag, t := range k.tags {
 		if t.Digest != "" {
-			r.Tags[tag] = Tag{Digest: t.Digest, Seen: t.Seen}
+			r.Tags[tag] = Tag(t)
 			roots[t.Digest] = true
 		}
 	}

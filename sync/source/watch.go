@@ -28,28 +28,28 @@ func (d Dir) Watch(ctx context.Context, report func(*Snapshot, error)) error {
 	r := reporter{report: report}
 	seen := d.look()
 	n.follow(seen)
-	snap, err, seen := d.read(ctx, seen)
+	seen, snap, err := d.read(ctx, seen)
 	if err != nil { // it may be in the making
-		snap, err, seen = d.read(ctx, d.rest(ctx, seen))
+		seen, snap, err = d.read(ctx, d.rest(ctx, seen))
 	}
 	for ctx.Err() == nil {
 		r.tell(snap, err)
 		n.follow(seen)
 		if seen = d.await(ctx, n, seen); ctx.Err() == nil {
 			n.follow(seen)
-			snap, err, seen = d.read(ctx, seen)
+			seen, snap, err = d.read(ctx, seen)
 		}
 	}
 	return nil
 }
 
 // read loads the directory until it looks the same after as before, which it returns too.
-func (d Dir) read(ctx context.Context, before look) (*Snapshot, error, look) {
+func (d Dir) read(ctx context.Context, before look) (look, *Snapshot, error) {
 	for end := time.Now().Add(maxSettle); ; {
 		snap, err := d.Load(ctx)
 		after := d.look()
 		if after.key == before.key || time.Now().After(end) || ctx.Err() != nil {
-			return snap, err, before
+			return before, snap, err
 		}
 		before = d.rest(ctx, after)
 	}
