@@ -20,7 +20,7 @@ type document struct {
 
 // parser reads one set. It keeps what is wrong and goes on.
 type parser struct {
-	errs        Errors
+	reader
 	docs        map[string]map[string]*document // kind → id → document
 	order       []*document                     // as read: by file, then by line
 	zones       zones
@@ -45,10 +45,6 @@ func newParser() *parser {
 		p.docs[k] = make(map[string]*document)
 	}
 	return p
-}
-
-func (p *parser) report(pos Position, at *fieldPath, format string, args ...any) {
-	p.errs = append(p.errs, &FieldError{Pos: pos, Path: at.String(), Msg: fmt.Sprintf(format, args...)})
 }
 
 var idSyntax = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
@@ -146,7 +142,7 @@ func (p *parser) each(kind string, f func(*document, *object)) {
 		if doc.kind != kind {
 			continue
 		}
-		o := &object{v: value{p: p, n: doc.n, missing: doc.pos}, known: []string{"kind", "id"}}
+		o := &object{v: value{p: p, n: doc.n, missing: doc.pos}, known: append(make([]string, 0, 24), "kind", "id")}
 		f(doc, o)
 		o.done()
 	}

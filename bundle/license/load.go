@@ -6,8 +6,11 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"runtime"
 	"slices"
 	"strings"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // maxFolders bounds how deep folders nest; a symbolic link that leads back ends there.
@@ -113,9 +116,24 @@ func reason(err error) string {
 
 // Parse reads license files, given by name. The error is Errors.
 func Parse(files map[string][]byte) (*Set, error) {
+	names := slices.Sorted(maps.Keys(files))
+	read := make([]struct {
+		reader
+		documents []*node
+	}, len(names))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, name := range names {
+		group.Go(func() error {
+			read[i].documents = read[i].reader.documents(name, files[name])
+			return nil
+		})
+	}
+	_ = group.Wait() // no function fails: mistakes are collected
 	p := newParser()
-	for _, name := range slices.Sorted(maps.Keys(files)) {
-		p.collect(p.documents(name, files[name]))
+	for _, file := range read {
+		p.errs = append(p.errs, file.errs...)
+		p.collect(file.documents)
 	}
 	if len(p.order) == 0 && len(p.errs) == 0 {
 		p.report(Position{File: "."}, nil, `no license files here: "pullgate init DIR" writes a first set`)

@@ -1,10 +1,10 @@
 package license
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -55,13 +55,20 @@ func (n *node) get(name string) *field {
 	return nil
 }
 
+// reader reads one file, without regard to others.
+type reader struct{ errs Errors }
+
+func (r *reader) report(pos Position, at *fieldPath, format string, args ...any) {
+	r.errs = append(r.errs, &FieldError{Pos: pos, Path: at.String(), Msg: fmt.Sprintf(format, args...)})
+}
+
 // documents reads the YAML documents of a file; those without content are left out. What YAML
 // allows and license files do not (anchors, aliases, merge keys, duplicate keys, tags of one's
 // own) is reported and left out.
-func (p *parser) documents(name string, data []byte) []*node {
+func (r *reader) documents(name string, data []byte) []*node {
 	file := &name
 	whole := func(line, col int, format string, args ...any) {
-		p.report(Position{File: name, Line: line, Column: col}, nil, format, args...)
+		r.report(Position{File: name, Line: line, Column: col}, nil, format, args...)
 	}
 	if len(data) > MaxFileBytes {
 		whole(0, 0, "larger than %d MiB, the most a license file may have: split it into several files", MaxFileBytes>>20)
@@ -71,7 +78,7 @@ func (p *parser) documents(name string, data []byte) []*node {
 		whole(line, col, "%s: license files are UTF-8 text, save it as such", what)
 		return nil
 	}
-	loader, err := yaml.NewLoader(strings.NewReader(string(data)))
+	loader, err := yaml.NewLoader(bytes.NewReader(data))
 	if err != nil {
 		whole(0, 0, "not YAML: %v", err)
 		return nil
@@ -95,7 +102,7 @@ func (p *parser) documents(name string, data []byte) []*node {
 			continue
 		}
 		if root := doc.Content[0]; root.Kind != yaml.ScalarNode || root.Tag != "!!null" {
-			if n := p.convert(file, root, 0); n != nil {
+			if n := r.convert(file, root, 0); n != nil {
 				out = append(out, n)
 			}
 		}
@@ -122,24 +129,24 @@ func unreadable(data []byte) (line, col int, what string) {
 }
 
 // convert returns nil for what was reported and cannot be used.
-func (p *parser) convert(file *string, y *yaml.Node, depth int) *node {
+func (r *reader) convert(file *string, y *yaml.Node, depth int) *node {
 	n := &node{file: file, line: int32(y.Line), col: int32(y.Column)}
 	if depth > maxDepth {
-		p.report(n.pos(), nil, "nested more than %d deep: no license field is", maxDepth)
+		r.report(n.pos(), nil, "nested more than %d deep: no license field is", maxDepth)
 		return nil
 	}
 	if y.Anchor != "" {
-		p.report(n.pos(), nil, "anchors are not allowed (&%s): write the value where it is meant, or use a Plan for what licenses share", y.Anchor)
+		r.report(n.pos(), nil, "anchors are not allowed (&%s): write the value where it is meant, or use a Plan for what licenses share", y.Anchor)
 	}
 	switch y.Kind {
 	case yaml.AliasNode:
-		p.report(n.pos(), nil, "aliases are not allowed (*%s): write the value where it is meant, or use a Plan for what licenses share", y.Value)
+		r.report(n.pos(), nil, "aliases are not allowed (*%s): write the value where it is meant, or use a Plan for what licenses share", y.Value)
 		return nil
 	case yaml.SequenceNode:
 		n.kind = listNode
 		n.items = make([]*node, 0, len(y.Content))
 		for _, c := range y.Content {
-			if item := p.convert(file, c, depth+1); item != nil {
+			if item := r.convert(file, c, depth+1); item != nil {
 				n.items = append(n.items, item)
 			}
 		}
@@ -147,43 +154,43 @@ func (p *parser) convert(file *string, y *yaml.Node, depth int) *node {
 		n.kind = objectNode
 		n.fields = make([]field, 0, len(y.Content)/2)
 		for i := 0; i+1 < len(y.Content); i += 2 {
-			p.convertField(n, y.Content[i], y.Content[i+1], depth)
+			r.convertField(n, y.Content[i], y.Content[i+1], depth)
 		}
-		p.duplicates(n)
+		r.duplicates(n)
 	default:
 		n.text, n.tag = y.Value, y.ShortTag()
 	}
 	if y.Style&yaml.TaggedStyle != 0 {
-		p.report(n.pos(), nil, "tags are not allowed (%s): write the plain value, quoted if it is text", y.Tag)
+		r.report(n.pos(), nil, "tags are not allowed (%s): write the plain value, quoted if it is text", y.Tag)
 		return nil
 	}
 	return n
 }
 
-func (p *parser) convertField(n *node, k, v *yaml.Node, depth int) {
+func (r *reader) convertField(n *node, k, v *yaml.Node, depth int) {
 	pos := Position{File: *n.file, Line: k.Line, Column: k.Column}
 	switch {
 	case k.Tag == "!!merge":
-		p.report(pos, nil, "merge keys are not allowed (<<): write the fields where they are meant, or use a Plan for what licenses share")
+		r.report(pos, nil, "merge keys are not allowed (<<): write the fields where they are meant, or use a Plan for what licenses share")
 		return
 	case k.Kind != yaml.ScalarNode:
-		p.report(pos, nil, "a field name is text")
+		r.report(pos, nil, "a field name is text")
 		return
 	}
-	key := p.convert(n.file, k, depth+1)
-	value := p.convert(n.file, v, depth+1)
+	key := r.convert(n.file, k, depth+1)
+	value := r.convert(n.file, v, depth+1)
 	if key != nil && value != nil {
 		n.fields = append(n.fields, field{key, value})
 	}
 }
 
 // duplicates reports field names that come twice and keeps the first.
-func (p *parser) duplicates(n *node) {
+func (r *reader) duplicates(n *node) {
 	seen := make(map[string]*node, len(n.fields))
 	kept := n.fields[:0]
 	for _, f := range n.fields {
 		if first := seen[f.key.text]; first != nil {
-			p.report(f.key.pos(), nil, "duplicate field %q, written already at %s: keep one of them", f.key.text, first.pos())
+			r.report(f.key.pos(), nil, "duplicate field %q, written already at %s: keep one of them", f.key.text, first.pos())
 			continue
 		}
 		seen[f.key.text] = f.key

@@ -75,13 +75,27 @@ func (l *License) Held() []string {
 	return out
 }
 
-func sortByID[T any](docs []T, of func(*T) string) {
-	slices.SortFunc(docs, func(a, b T) int { return strings.Compare(of(&a), of(&b)) })
+// sorted returns the documents in order of their ids. It moves pointers, then every document
+// once: they are large.
+func sorted[T any](docs []T, of func(*T) string) []T {
+	order := make([]*T, len(docs))
+	for i := range docs {
+		order[i] = &docs[i]
+	}
+	slices.SortFunc(order, func(a, b *T) int { return strings.Compare(of(a), of(b)) })
+	out := make([]T, len(docs))
+	for i, d := range order {
+		out[i] = *d
+	}
+	return out
 }
 
 // set reads the collected documents. It is complete when nothing was reported.
 func (p *parser) set() *Set {
-	s := &Set{}
+	s := &Set{
+		Customers: make([]Customer, 0, len(p.docs["Customer"])),
+		Licenses:  make([]License, 0, len(p.docs["License"])),
+	}
 	p.each("Registry", func(d *document, o *object) { s.Registries = append(s.Registries, p.registry(d, o)) })
 	released := make(map[string]bool)
 	p.each("Release", func(d *document, o *object) {
@@ -106,12 +120,12 @@ func (p *parser) set() *Set {
 	p.each("License", func(d *document, o *object) { s.Licenses = append(s.Licenses, p.license(d, o)) })
 	p.each("Public", func(d *document, o *object) { s.Public = append(s.Public, p.public(d, o)) })
 
-	sortByID(s.Registries, func(r *Registry) string { return r.ID })
-	sortByID(s.Products, func(r *Product) string { return r.ID })
-	sortByID(s.Plans, func(r *Plan) string { return r.ID })
-	sortByID(s.Customers, func(r *Customer) string { return r.ID })
-	sortByID(s.Licenses, func(r *License) string { return r.ID })
-	sortByID(s.Public, func(r *Public) string { return r.ID })
+	s.Registries = sorted(s.Registries, func(r *Registry) string { return r.ID })
+	s.Products = sorted(s.Products, func(r *Product) string { return r.ID })
+	s.Plans = sorted(s.Plans, func(r *Plan) string { return r.ID })
+	s.Customers = sorted(s.Customers, func(r *Customer) string { return r.ID })
+	s.Licenses = sorted(s.Licenses, func(r *License) string { return r.ID })
+	s.Public = sorted(s.Public, func(r *Public) string { return r.ID })
 	slices.SortFunc(s.Releases, func(a, b Release) int {
 		return cmp.Or(strings.Compare(a.Product, b.Product), a.Version.Compare(b.Version), strings.Compare(a.ID, b.ID))
 	})
