@@ -9,6 +9,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 
+	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/policies"
 )
 
@@ -17,6 +18,34 @@ const (
 	decisionQuery = policies.Entrypoint
 	visibleQuery  = policies.VisibleEntrypoint
 )
+
+// policy is a bundle's Rego, compiled, with what it reads. It is immutable and safe for
+// concurrent use, so that bundles with the same Rego share it: an edit of a license does not
+// compile a library again.
+type policy struct {
+	digest   string
+	modules  map[string][]byte
+	compiler *ast.Compiler
+	refs     []ast.Ref // base documents that the entry points read
+	allData  string    // a ref to everybody's licenses, "" when there is none
+}
+
+// newPolicy compiles a bundle's Rego, or returns last when it is of the same.
+func newPolicy(modules map[string][]byte, last *policy) (*policy, error) {
+	p := &policy{digest: bundle.PolicyDigest(modules), modules: modules}
+	if last != nil && last.digest == p.digest {
+		return last, nil
+	}
+	var err error
+	if p.compiler, err = compileModules(modules); err != nil {
+		return nil, fmt.Errorf("compile policy: %w", err)
+	}
+	if p.refs, err = baseRefs(p.compiler); err != nil {
+		return nil, fmt.Errorf("analyse policy: %w", err)
+	}
+	p.allData = allData(p.compiler)
+	return p, nil
+}
 
 // compileModules compiles a bundle's Rego, strictly and with nothing but the builtins a policy may use.
 func compileModules(modules map[string][]byte) (*ast.Compiler, error) {

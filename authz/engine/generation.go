@@ -28,7 +28,7 @@ type generation struct {
 	index    *index.Index
 	store    *store
 	keyer    *keyer
-	compiler *ast.Compiler
+	policy   *policy
 	decision rego.PreparedEvalQuery
 	visible  rego.PreparedEvalQuery
 
@@ -67,17 +67,18 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generatio
 	if g.subjects, err = readSubjects(data[keysDir+"/"+dataFile], data[identitiesDir+"/"+dataFile]); err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)
 	}
-	g.compiler, err = compileModules(modules)
-	if err != nil {
-		return nil, fmt.Errorf("compile policy: %w", err)
+	var last *policy
+	if active := e.active.Load(); active != nil {
+		last = active.policy
 	}
-	if g.keyer, err = newKeyer(g.compiler, g.store, modules); err != nil {
-		return nil, fmt.Errorf("analyse policy: %w", err)
-	}
-	if g.decision, err = prepare(ctx, g.compiler, g.store, decisionQuery); err != nil {
+	if g.policy, err = newPolicy(modules, last); err != nil {
 		return nil, err
 	}
-	if g.visible, err = prepare(ctx, g.compiler, g.store, visibleQuery); err != nil {
+	g.keyer = newKeyer(g.policy, g.store)
+	if g.decision, err = prepare(ctx, g.policy.compiler, g.store, decisionQuery); err != nil {
+		return nil, err
+	}
+	if g.visible, err = prepare(ctx, g.policy.compiler, g.store, visibleQuery); err != nil {
 		return nil, err
 	}
 	if err := g.warm(ctx); err != nil {
@@ -239,7 +240,7 @@ func (g *generation) blame(err error) error {
 		return err
 	}
 	at, rule := failed.Location, ""
-	if m := g.compiler.Modules[at.File]; m != nil {
+	if m := g.policy.compiler.Modules[at.File]; m != nil {
 		for _, r := range m.Rules {
 			if r.Location != nil && r.Location.Row <= at.Row {
 				rule = " in " + r.Ref().String()

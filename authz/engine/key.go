@@ -63,13 +63,9 @@ var inputParts = map[string]part{
 	},
 }
 
-// newKeyer analyses what the entry points read. modules are the bundle's Rego files.
-func newKeyer(c *ast.Compiler, s *store, modules map[string][]byte) (*keyer, error) {
-	refs, err := baseRefs(c)
-	if err != nil {
-		return nil, err
-	}
-	k := &keyer{store: s}
+// newKeyer makes the keyer of a policy over the data in s.
+func newKeyer(p *policy, s *store) *keyer {
+	k := &keyer{store: s, whole: p.allData}
 	salt := sha256.New()
 	salt.Write([]byte(keyFormat))
 	hash := func(name string, data []byte) {
@@ -77,14 +73,13 @@ func newKeyer(c *ast.Compiler, s *store, modules map[string][]byte) (*keyer, err
 		salt.Write(text(nil, name))
 		salt.Write(sum[:])
 	}
-	for _, name := range slices.Sorted(maps.Keys(modules)) {
-		hash(name, modules[name])
+	for _, name := range slices.Sorted(maps.Keys(p.modules)) {
+		hash(name, p.modules[name])
 	}
 
-	k.whole = allData(c)
 	fields := map[string]bool{}
 	docs := map[string]bool{}
-	for _, ref := range refs {
+	for _, ref := range p.refs {
 		switch words := constantWords(ref); words[0] {
 		case "input":
 			k.reads(words[1:], fields)
@@ -106,7 +101,7 @@ func newKeyer(c *ast.Compiler, s *store, modules map[string][]byte) (*keyer, err
 		}
 	}
 	salt.Sum(k.salt[:0])
-	return k, nil
+	return k
 }
 
 // baseRefs are the constant prefixes of all base documents the entry points read. The analysis
