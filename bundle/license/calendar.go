@@ -5,7 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
-	_ "time/tzdata" // zones on machines without a zone database, so that they compile the same
+	_ "time/tzdata" // for machines without a zone database
 )
 
 // instantOf is the instant at which the clocks of a zone first show a wall time, given as the
