@@ -18,37 +18,43 @@ type Service struct {
 	engine *engine.Engine
 	clock  time.Time
 	last   *authz.Record
-	lastID map[string]*authz.Record
+	byID   map[string]*authz.Record
 }
 
 // NewService returns a Service without a bundle.
 func NewService() *Service {
-	s := &Service{engine: engine.New(engine.Config{}), lastID: map[string]*authz.Record{}}
+	s := &Service{engine: engine.New(engine.Config{}), byID: map[string]*authz.Record{}}
 	s.Gate = authz.NewGate(authz.GateConfig{
-		Engine: s.engine, Recorder: s, Instance: "script",
+		Engine: s.engine, Recorder: s, Instance: "script", AskPast: true,
 		Clock: func() time.Time { return s.clock },
 	})
 	return s
 }
 
 // Record keeps the newest record: doors are asked one request at a time.
-func (s *Service) Record(r *authz.Record) { s.last = r; s.lastID[r.ID] = r }
+func (s *Service) Record(r *authz.Record) { s.last = r; s.byID[r.ID] = r }
 
 // Enter makes the service answer from w.
 func (s *Service) Enter(ctx context.Context, w *World) error {
 	s.clock = w.Clock
-	clear(s.lastID)
+	clear(s.byID)
 	return s.engine.Activate(ctx, w.Bundle)
 }
 
 // Find returns the record of a decision of this world, or nil.
-func (s *Service) Find(id string) *authz.Record { return s.lastID[id] }
+func (s *Service) Find(id string) *authz.Record { return s.byID[id] }
+
+// Close ends the service's evaluations.
+func (s *Service) Close() { s.engine.Close() }
 
 // GateDoor asks the Gate directly: classify, decide, reply, no transport.
 type GateDoor struct{ s *Service }
 
 // NewGateDoor returns a door over a Service of its own.
 func NewGateDoor() *GateDoor { return &GateDoor{NewService()} }
+
+// Close ends the door's service.
+func (d *GateDoor) Close() { d.s.Close() }
 
 // Name implements Door.
 func (d *GateDoor) Name() string { return "gate" }
@@ -72,6 +78,9 @@ func (d *GateDoor) Ask(ctx context.Context, x *Exchange) (*Answer, error) {
 	for _, h := range headers {
 		a.Header.Add(h.Name, h.Value)
 	}
+	if x.Method == http.MethodHead {
+		a.Body = nil
+	}
 	for _, w := range dec.Verdict.Warnings {
 		a.Warnings = append(a.Warnings, w.Code)
 	}
@@ -91,7 +100,10 @@ func (d *GateDoor) AskVersion(ctx context.Context, x *Exchange, product, version
 }
 
 func inbound(x *Exchange) *classify.Inbound {
-	in := &classify.Inbound{Method: x.Method, Target: x.Target, Host: x.Host, Address: x.Address, Identity: x.Identity, Via: "ext_authz"}
+	in := &classify.Inbound{
+		Method: x.Method, Target: x.Target, Host: x.Host, Address: x.Address, Identity: x.Identity, Via: "ext_authz",
+		Headers: []classify.Header{{Name: ":authority", Value: x.Host}},
+	}
 	for _, h := range x.Header {
 		in.Headers = append(in.Headers, classify.Header{Name: h.Name, Value: h.Value})
 	}

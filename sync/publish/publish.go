@@ -183,6 +183,7 @@ func Build(in *compile.Input, signer *bundle.Signer, ring *bundle.KeyRing) (*bun
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
+	content.Stored = true // it stays on this machine
 	var buf bytes.Buffer
 	if _, err := bundle.Write(&buf, content, signer); err != nil {
 		return nil, nil, fmt.Errorf("write bundle: %w", err)

@@ -1,0 +1,93 @@
+package main
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/authz/audit"
+)
+
+// maxDecisionsPage bounds one answer of /v1/decisions.
+const maxDecisionsPage = 1000
+
+// adminHandler serves the read-only paths of design §12. Nothing in it is secret, but it
+// names customers: the port listens on loopback unless told otherwise.
+func adminHandler(s *status, g prometheus.Gatherer, decisions string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		writeText(w, http.StatusOK, s.health())
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		ready, why := s.ready()
+		if ready {
+			writeText(w, http.StatusOK, why+"\n")
+			return
+		}
+		writeText(w, http.StatusServiceUnavailable, "not ready: "+why+"\n")
+	})
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, s.report())
+	})
+	mux.HandleFunc("GET /v1/decisions", func(w http.ResponseWriter, r *http.Request) {
+		filter, limit, err := queryFilter(r.URL.Query(), s.clock())
+		if err != nil {
+			writeJSON(w, http.StatusBadRequest, map[string]string{"error": err.Error()})
+			return
+		}
+		list := []*authz.Record{}
+		err = audit.Query(decisions, filter, audit.NewestFirst, func(rec *authz.Record) bool {
+			list = append(list, rec)
+			return len(list) < limit
+		})
+		if err != nil {
+			writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "decisions could not be read; see the log"})
+			return
+		}
+		writeJSON(w, http.StatusOK, map[string]any{"decisions": list})
+	})
+	return mux
+}
+
+// queryFilter reads the filter of `decisions list` from a query. Unknown keys are refused.
+func queryFilter(q url.Values, now time.Time) (audit.Filter, int, error) {
+	var f filterFlags
+	limit := 100
+	for key, values := range q {
+		if key == "limit" {
+			n, err := strconv.Atoi(values[len(values)-1])
+			if err != nil || n < 1 || n > maxDecisionsPage {
+				return audit.Filter{}, 0, errUsage("limit: want 1 to %d", maxDecisionsPage)
+			}
+			limit = n
+			continue
+		}
+		list := f.list(key)
+		if list == nil {
+			return audit.Filter{}, 0, errUsage("unknown key %q", key)
+		}
+		*list = append(*list, values...)
+	}
+	filter, err := f.filter(now)
+	return filter, limit, err
+}
+
+func writeText(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(code)
+	_, _ = w.Write([]byte(text))
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v)
+}

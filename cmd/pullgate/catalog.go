@@ -1,0 +1,245 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/pullgate/pullgate/sync/catalog"
+	"github.com/pullgate/pullgate/sync/source"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+func catalogCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "catalog", Short: "Read registries and look at what was learned", Args: cobra.NoArgs}
+	cmd.AddCommand(catalogCrawlCommand(), catalogShowCommand())
+	return cmd
+}
+
+func catalogCrawlCommand() *cobra.Command {
+	var s settings
+	var file, out string
+	var acceptRemovals bool
+	cmd := &cobra.Command{
+		Use:   "crawl --licenses DIR",
+		Short: "Read the registries that the license files name",
+		Long: `Reads tags, manifests, indexes and configurations of every repository that the license files
+name, and keeps them below --data. What is known already is not fetched again, also after an
+interrupted crawl. A registry that cannot be read, or answers something strange, leaves what
+was known untouched.
+
+Exit codes: 0 everything was read, 1 something was kept as it was, 2 could not be tried.`,
+		Example: `  pullgate catalog crawl --licenses licenses --config pullgate.yaml
+  pullgate catalog crawl --licenses licenses --out catalog.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := loadSettings(cmd.Flags(), &s, file); err != nil {
+				return err
+			}
+			if s.Licenses == "" {
+				return errors.New("no --licenses: name the directory of license files")
+			}
+			return crawlAll(cmd, &s, out, acceptRemovals)
+		},
+	}
+	addServeFlags(cmd.Flags(), &s)
+	for _, name := range []string{"grpc-addr", "admin-addr", "grpc-cert", "grpc-key", "grpc-client-ca", "grpc-client-san", "crawl-every", "validity", "instance", "decisions-max-bytes", "cache-bytes", "log-format"} {
+		_ = cmd.Flags().MarkHidden(name) // in the shared configuration file, without meaning here
+	}
+	cmd.Flags().StringVar(&file, "config", "", "configuration file, for the registries' credentials")
+	cmd.Flags().StringVar(&out, "out", "", "also write the catalog as YAML (kind: Catalog) to this file")
+	cmd.Flags().BoolVar(&acceptRemovals, "accept-removals", false, "take answers that are suddenly much smaller")
+	return cmd
+}
+
+func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) error {
+	snap, err := source.Dir{Path: s.Licenses}.Load(cmd.Context())
+	if err != nil {
+		return err
+	}
+	log, err := newLogger(cmd.ErrOrStderr(), "text", s.LogLevel)
+	if err != nil {
+		return err
+	}
+	data, err := openDataDir(s.Data)
+	if err != nil {
+		return err
+	}
+	defer data.Close()
+	var cats []*catalog.Catalog
+	kept := false
+	for i := range snap.Set.Registries {
+		reg := &snap.Set.Registries[i]
+		progress := newProgress(cmd.ErrOrStderr(), reg.ID)
+		crawler, err := s.crawler(reg, nil, progress.show, acceptRemovals)
+		if err != nil {
+			return err
+		}
+		store, err := openStore(data.catalog(), reg.ID, log)
+		if err != nil {
+			return err
+		}
+		result, err := crawler.Crawl(cmd.Context(), store, targets(snap.Set, reg.ID))
+		progress.done()
+		if err == nil {
+			printCrawl(cmd.OutOrStdout(), reg, result)
+			kept = kept || len(result.Failures()) > 0
+		}
+		var failure *catalog.Failure
+		if errors.As(err, &failure) {
+			fmt.Fprintln(cmd.OutOrStdout(), failure)
+			kept, err = true, nil
+		}
+		if err == nil {
+			var c *catalog.Catalog
+			if c, err = store.Snapshot(); err == nil {
+				c.Registry = reg.ID
+				cats = append(cats, c)
+			}
+		}
+		if err = errors.Join(err, store.Close()); err != nil {
+			return err
+		}
+	}
+	if out != "" {
+		if err := writeCatalog(out, cats); err != nil {
+			return err
+		}
+	}
+	if kept {
+		return errNo
+	}
+	return nil
+}
+
+func printCrawl(w io.Writer, reg *license.Registry, r *catalog.Result) {
+	t := newTable(w)
+	fmt.Fprintf(t, "REGISTRY\tREPOSITORY\tRESULT\tTAGS\n")
+	for _, rr := range r.Repositories {
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\n", reg.ID, rr.Name, rr.Outcome, rr.Tags)
+	}
+	_ = t.Flush()
+	for _, f := range r.Failures() {
+		fmt.Fprintln(w, f)
+	}
+	for _, text := range r.Warnings {
+		fmt.Fprintln(w, "warning:", text)
+	}
+	for _, rr := range r.Repositories {
+		for _, text := range rr.Warnings {
+			fmt.Fprintf(w, "warning: %s: %s\n", rr.Name, text)
+		}
+	}
+}
+
+func writeCatalog(path string, cats []*catalog.Catalog) error {
+	tmp := path + ".tmp"
+	f, err := os.Create(tmp)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(catalog.Write(f, cats...), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(tmp))
+	}
+	return os.Rename(tmp, path)
+}
+
+// progress shows one line on a terminal, and nothing elsewhere.
+type progress struct {
+	w        io.Writer
+	registry string
+	terminal bool
+	shown    bool
+}
+
+func newProgress(w io.Writer, registry string) *progress {
+	f, ok := w.(*os.File)
+	return &progress{w: w, registry: registry, terminal: ok && term.IsTerminal(int(f.Fd()))}
+}
+
+func (p *progress) show(s catalog.Progress) {
+	if p.terminal {
+		fmt.Fprintf(p.w, "\r\033[K%s: %d of %d repositories, %d tags, %d manifests fetched", p.registry, s.Repositories, s.Total, s.Tags, s.Manifests)
+		p.shown = true
+	}
+}
+
+func (p *progress) done() {
+	if p.shown {
+		fmt.Fprintln(p.w)
+	}
+}
+
+func catalogShowCommand() *cobra.Command {
+	var registry, file, data string
+	cmd := &cobra.Command{
+		Use:   "show REPOSITORY[:TAG|@DIGEST]",
+		Short: "Print what is known of a repository, a tag or a digest",
+		Long:  "Prints tags, manifests, their children and blobs, dates, and by which tags a digest is reached, from the last crawl or from --catalog.",
+		Example: `  pullgate catalog show acme/app
+  pullgate catalog show acme/app:1.4.0
+  pullgate catalog show acme/app@sha256:…`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			cats, err := showCatalogs(registry, file, data)
+			if err != nil {
+				return err
+			}
+			found := false
+			for _, c := range cats {
+				err := catalog.Show(cmd.OutOrStdout(), c, args[0])
+				if errors.Is(err, catalog.ErrUnknown) {
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				found = true
+			}
+			if !found {
+				fmt.Fprintf(cmd.ErrOrStderr(), "pullgate: %s is not in the catalog; `pullgate catalog crawl` reads the registry again\n", args[0])
+				return errNo
+			}
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&registry, "registry", "", "id of the registry (default: all)")
+	addCatalogFlags(cmd, &file, &data)
+	return cmd
+}
+
+func showCatalogs(registry, file, data string) ([]*catalog.Catalog, error) {
+	if file != "" {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		return catalog.Read(file, text)
+	}
+	dir := filepath.Join(data, "catalog")
+	if registry != "" {
+		c, err := catalog.Last(dir, registry)
+		return []*catalog.Catalog{c}, err
+	}
+	stores, err := filepath.Glob(filepath.Join(dir, "*.db"))
+	if err != nil {
+		return nil, err
+	}
+	if len(stores) == 0 {
+		return nil, fmt.Errorf("no catalog below %s; run `pullgate catalog crawl` first, or give --catalog FILE", dir)
+	}
+	var cats []*catalog.Catalog
+	for _, path := range stores {
+		c, err := catalog.Last(dir, strings.TrimSuffix(filepath.Base(path), ".db"))
+		if err != nil {
+			return nil, err
+		}
+		cats = append(cats, c)
+	}
+	return cats, nil
+}

@@ -1,0 +1,345 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"go.yaml.in/yaml/v4"
+)
+
+// settings is the configuration of a running pullgate. Every field but Credentials and
+// ClientAddress has a flag of the same name; a flag wins over PULLGATE_NAME in the
+// environment, which wins over the file. Nothing is reloaded but the license directory,
+// which is watched, and password files, which are read again when they change.
+type settings struct {
+	Licenses string // directory of license files, watched (required)
+	Data     string // state: catalog, bundles, decisions; 0700, one pullgate at a time
+
+	GRPCAddr      string   // ext_authz and gRPC health; loopback or unix: unless mTLS is configured
+	AdminAddr     string   // /metrics /healthz /readyz /v1/status /v1/decisions; read-only
+	GRPCCert      string   // certificate (PEM) of the gRPC port
+	GRPCKey       string   // its private key
+	GRPCClientCA  string   // CA (PEM) that client certificates must come from
+	GRPCClientSAN []string // DNS or URI SANs, one of which a client certificate must have
+
+	CrawlEvery time.Duration // between two full readings of the registry
+	Validity   time.Duration // how long a bundle may be used; re-issued at half of that
+	Instance   string        // name of this process in records
+
+	DecisionsMaxBytes int64  // bound of all decision files together; the oldest go first
+	CacheBytes        int64  // bound of the decision cache in memory
+	LogFormat         string // text or json
+	LogLevel          string // debug, info, warn, error
+
+	// Credentials of registries, by registry id. They are used for crawling and, unless
+	// attach is false, put on upstream requests in place of the customer's key.
+	Credentials map[string]credentialSettings
+	// ClientAddress says where the client's address is found when Envoy is not the first proxy.
+	ClientAddress clientAddressSettings
+}
+
+type credentialSettings struct {
+	Username     string   `yaml:"username"`
+	PasswordFile string   `yaml:"password_file"` // not readable by others
+	PasswordEnv  string   `yaml:"password_env"`  // name of an environment variable
+	Realms       []string `yaml:"realms"`        // origins of token servers that may be given the credential
+	Insecure     bool     `yaml:"insecure"`      // allow an http:// upstream off loopback
+	// Attach false: pullgate only removes the customer's key, and Envoy's credential_injector
+	// adds the registry's. The secret then never passes the gRPC port.
+	Attach *bool `yaml:"attach"`
+}
+
+type clientAddressSettings struct {
+	Header      string `yaml:"header"`       // e.g. x-forwarded-for, read from the right
+	TrustedHops int    `yaml:"trusted_hops"` // how many entries from the right are addresses of proxies
+}
+
+// addServeFlags declares one flag per setting. The help text is the documentation of both.
+func addServeFlags(f *pflag.FlagSet, s *settings) {
+	f.StringVar(&s.Licenses, "licenses", "", "directory of license files; edits count within a second")
+	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
+	f.StringVar(&s.GRPCAddr, "grpc-addr", "127.0.0.1:9191", "address of ext_authz and gRPC health: HOST:PORT or unix:PATH")
+	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:9192", "address of /metrics /healthz /readyz /v1/status /v1/decisions")
+	f.StringVar(&s.GRPCCert, "grpc-cert", "", "certificate (PEM) of the gRPC port; with --grpc-key, --grpc-client-ca and --grpc-client-san any address is allowed")
+	f.StringVar(&s.GRPCKey, "grpc-key", "", "private key (PEM) of the gRPC port")
+	f.StringVar(&s.GRPCClientCA, "grpc-client-ca", "", "CA (PEM) that client certificates must come from")
+	f.StringSliceVar(&s.GRPCClientSAN, "grpc-client-san", nil, "DNS or URI SAN that a client certificate must have; repeatable")
+	f.DurationVar(&s.CrawlEvery, "crawl-every", 10*time.Minute, "time between two readings of the registry")
+	f.DurationVar(&s.Validity, "validity", 72*time.Hour, "how long a compiled bundle may be used; re-issued at half of that")
+	f.StringVar(&s.Instance, "instance", defaultInstance(), "name of this process in decision records")
+	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
+	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory")
+	f.StringVar(&s.LogFormat, "log-format", "text", "text or json")
+	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
+}
+
+func defaultInstance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		return "pullgate"
+	}
+	return host
+}
+
+// defaultDataDir is the user's state directory (XDG Base Directory Specification).
+func defaultDataDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); dir != "" {
+		return filepath.Join(dir, "pullgate")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return ".pullgate"
+	}
+	return filepath.Join(home, ".local", "state", "pullgate")
+}
+
+// origin says where the value of a setting came from.
+type origin map[string]string
+
+// loadSettings fills what no flag has set from the environment and from the file, if any.
+func loadSettings(f *pflag.FlagSet, s *settings, file string) (origin, error) {
+	values, err := readConfigFile(f, s, file)
+	if err != nil {
+		return nil, err
+	}
+	from := origin{}
+	var errs []error
+	f.VisitAll(func(fl *pflag.Flag) {
+		if fl.Name == "config" || fl.Name == "help" || fl.Name == "output" {
+			return
+		}
+		env := "PULLGATE_" + strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))
+		if fl.Changed {
+			from[fl.Name] = "--" + fl.Name
+			return
+		}
+		from[fl.Name] = "default"
+		text, set := os.LookupEnv(env)
+		where := env
+		if v, ok := values[fl.Name]; !set && ok {
+			text, set, where = v.text, true, v.where
+		}
+		if !set {
+			return
+		}
+		if err := fl.Value.Set(text); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %s: %w", where, fl.Name, err))
+			return
+		}
+		from[fl.Name] = where
+	})
+	return from, errors.Join(append(errs, s.validate()...)...)
+}
+
+func (s *settings) validate() []error {
+	var errs []error
+	if s.LogFormat != "text" && s.LogFormat != "json" {
+		errs = append(errs, fmt.Errorf("log-format %q: want text or json", s.LogFormat))
+	}
+	if s.CrawlEvery < time.Second {
+		errs = append(errs, fmt.Errorf("crawl-every %s: want at least 1s", s.CrawlEvery))
+	}
+	if s.Validity < time.Minute {
+		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
+	}
+	if s.DecisionsMaxBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("decisions-max-bytes %d: want at least 1048576", s.DecisionsMaxBytes))
+	}
+	if s.ClientAddress.TrustedHops < 0 || s.ClientAddress.Header == "" && s.ClientAddress.TrustedHops != 0 {
+		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
+		c := s.Credentials[id]
+		if c.Username == "" || (c.PasswordFile == "") == (c.PasswordEnv == "") {
+			errs = append(errs, fmt.Errorf("credentials.%s: want username and one of password_file and password_env", id))
+		}
+	}
+	return errs
+}
+
+type fileValue struct{ text, where string }
+
+// readConfigFile reads pullgate.yaml: one key per flag, with _ for -, plus credentials and
+// client_address. Every mistake is reported with its place.
+func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]fileValue, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil, nil
+	}
+	root := doc.Content[0]
+	at := func(n *yaml.Node, format string, args ...any) error {
+		return fmt.Errorf("%s:%d:%d: %s", path, n.Line, n.Column, fmt.Sprintf(format, args...))
+	}
+	if root.Kind != yaml.MappingNode {
+		return nil, at(root, "want `name: value` lines; see `pullgate config print`")
+	}
+	values := map[string]fileValue{}
+	seen := map[string]bool{}
+	var errs []error
+	for i := 0; i < len(root.Content); i += 2 {
+		key, value := root.Content[i], root.Content[i+1]
+		if seen[key.Value] {
+			errs = append(errs, at(key, "%s comes twice", key.Value))
+			continue
+		}
+		seen[key.Value] = true
+		switch key.Value {
+		case "credentials":
+			errs = append(errs, decodeStrict(value, &s.Credentials, at)...)
+			continue
+		case "client_address":
+			errs = append(errs, decodeStrict(value, &s.ClientAddress, at)...)
+			continue
+		}
+		name := strings.ReplaceAll(key.Value, "_", "-")
+		if fl := f.Lookup(name); fl == nil || strings.Contains(key.Value, "-") || name == "config" || name == "help" {
+			errs = append(errs, at(key, "unknown setting %q; `pullgate config print` lists them", key.Value))
+			continue
+		}
+		text := value.Value
+		if value.Kind == yaml.SequenceNode {
+			var list []string
+			for _, item := range value.Content {
+				list = append(list, item.Value)
+			}
+			text = strings.Join(list, ",")
+		} else if value.Kind != yaml.ScalarNode {
+			errs = append(errs, at(value, "%s: want a plain value", key.Value))
+			continue
+		}
+		values[name] = fileValue{text, fmt.Sprintf("%s:%d", path, key.Line)}
+	}
+	return values, errors.Join(errs...)
+}
+
+// decodeStrict decodes a node and refuses unknown fields.
+func decodeStrict(n *yaml.Node, into any, at func(*yaml.Node, string, ...any) error) []error {
+	data, err := yaml.Marshal(n)
+	if err == nil {
+		dec := yaml.NewDecoder(strings.NewReader(string(data)))
+		dec.KnownFields(true)
+		err = dec.Decode(into)
+	}
+	if err != nil {
+		return []error{at(n, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+	}
+	return nil
+}
+
+// readSecretFile reads a secret that others may not read; its group may.
+func readSecretFile(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.Mode().Perm()&0o007 != 0 {
+		return "", fmt.Errorf("%s: readable by others (%s); chmod o= it", path, info.Mode().Perm())
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return "", err
+	}
+	secret := strings.TrimRight(string(data), "\r\n")
+	if secret == "" {
+		return "", fmt.Errorf("%s: empty", path)
+	}
+	return secret, nil
+}
+
+func configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show and check the configuration of `pullgate serve`", Args: cobra.NoArgs}
+	for _, sub := range []struct{ use, short string }{
+		{"print", "Print every setting of `pullgate serve` with its value and where it came from"},
+		{"check", "Say what is wrong with the configuration of `pullgate serve`"},
+	} {
+		var s settings
+		var file string
+		c := &cobra.Command{Use: sub.use, Short: sub.short, Args: cobra.NoArgs}
+		addServeFlags(c.Flags(), &s)
+		c.Flags().StringVar(&file, "config", "", "configuration file")
+		c.RunE = func(cmd *cobra.Command, _ []string) error {
+			from, err := loadSettings(cmd.Flags(), &s, file)
+			if err != nil {
+				return err
+			}
+			if err := s.checkFiles(); err != nil {
+				return err
+			}
+			if cmd.Name() == "check" {
+				fmt.Fprintln(cmd.OutOrStdout(), "ok")
+				return nil
+			}
+			return s.print(cmd, from)
+		}
+		cmd.AddCommand(c)
+	}
+	return cmd
+}
+
+// checkFiles checks what the settings point to.
+func (s *settings) checkFiles() error {
+	var errs []error
+	if s.Licenses != "" {
+		if _, err := os.ReadDir(s.Licenses); err != nil {
+			errs = append(errs, fmt.Errorf("licenses: %w", err))
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
+		if c := s.Credentials[id]; c.PasswordFile != "" {
+			if _, err := readSecretFile(c.PasswordFile); err != nil {
+				errs = append(errs, fmt.Errorf("credentials.%s: %w", id, err))
+			}
+		} else if _, ok := os.LookupEnv(c.PasswordEnv); !ok {
+			errs = append(errs, fmt.Errorf("credentials.%s: environment variable %s is not set", id, c.PasswordEnv))
+		}
+	}
+	for _, path := range []string{s.GRPCCert, s.GRPCKey, s.GRPCClientCA} {
+		if path == "" {
+			continue
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *settings) print(cmd *cobra.Command, from origin) error {
+	w := newTable(cmd.OutOrStdout())
+	cmd.Flags().VisitAll(func(fl *pflag.Flag) {
+		if where, ok := from[fl.Name]; ok {
+			fmt.Fprintf(w, "%s\t%s\t# %s\n", strings.ReplaceAll(fl.Name, "-", "_")+":", fl.Value, where)
+		}
+	})
+	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
+		c := s.Credentials[id]
+		source := c.PasswordFile
+		if source == "" {
+			source = "$" + c.PasswordEnv
+		}
+		fmt.Fprintf(w, "credentials.%s:\t%s\t# password from %s\n", id, c.Username, source)
+	}
+	if s.ClientAddress.Header != "" {
+		fmt.Fprintf(w, "client_address:\t%s\t# %d trusted hops\n", s.ClientAddress.Header, s.ClientAddress.TrustedHops)
+	}
+	return w.Flush()
+}
