@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	opametrics "github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -211,7 +212,7 @@ func (g *generation) ask(ctx context.Context, w *workers, name string, query *re
 		}()
 		b.start()
 		var rs rego.ResultSet
-		rs, err = query.Eval(ctx, rego.EvalParsedInput(inputOf(in, candidates)), rego.EvalExternalCancel(b))
+		rs, err = query.Eval(ctx, rego.EvalParsedInput(inputOf(in, candidates)), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp()))
 		if b.err != nil {
 			err = b.err
 		} else if err != nil {

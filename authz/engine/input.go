@@ -26,6 +26,9 @@ var keyTerms = func(words ...string) map[string]*ast.Term {
 	"version", "order", "channel", "released", "counts_from", "withdrawn_at", "except", "requires", "retires_at", "revoked_at", "boundaries",
 	"allow", "code", "license", "grant", "message", "until", "ends", "warnings", "headers", "enforcement", "name", "value", "to",
 	"products", "repositories", "empty", "clocks", "replaced",
+	// values that most inputs have
+	"manifest", "blob", "tags", "referrers", "catalog", "ping", "pull", "list",
+	"jwt", "mtls", "anonymous", "ext_authz", "http", "cli", "GET", "HEAD", "stable",
 )
 
 func keyTerm(word string) *ast.Term {
@@ -53,7 +56,7 @@ type members [][2]*ast.Term
 
 func (m *members) text(key, value string) {
 	if value != "" {
-		m.term(key, ast.StringTerm(value))
+		m.term(key, keyTerm(value))
 	}
 }
 
@@ -67,7 +70,11 @@ func (m *members) texts(key string, values []string) {
 	}
 }
 
+// term adds a member, unless value is the empty string.
 func (m *members) term(key string, value *ast.Term) {
+	if value.Value == ast.String("") {
+		return
+	}
 	*m = append(*m, [2]*ast.Term{keyTerm(key), value})
 }
 
@@ -78,6 +85,8 @@ func (m members) object() *ast.Term { return ast.NewTerm(ast.NewObject(m...)) }
 func inputOf(in *authz.Input, candidates *ast.Term) ast.Value {
 	r, res := in.Request, &in.Target.Resource
 
+	host, path := ast.StringTerm(r.Host), ast.StringTerm(r.Path)
+
 	subject := make(members, 0, 4)
 	subject.text("customer", in.Subject.Customer)
 	subject.text("key", in.Subject.Key)
@@ -86,21 +95,21 @@ func inputOf(in *authz.Input, candidates *ast.Term) ast.Value {
 
 	resource := make(members, 0, 9)
 	resource.text("kind", in.Kind.String())
-	resource.text("host", r.Host)
+	resource.term("host", host)
 	resource.text("registry", res.Registry)
 	resource.text("repository", res.Repository)
 	resource.text("product", res.Product)
 	resource.text("tag", res.Tag)
 	resource.text("digest", res.Digest)
-	resource.text("path", r.Path)
+	resource.term("path", path)
 	if candidates != nil {
 		resource.term("candidates", candidates)
 	}
 
 	request := make(members, 0, 5)
 	request.text("method", r.Method)
-	request.text("host", r.Host)
-	request.text("path", r.Path)
+	request.term("host", host)
+	request.term("path", path)
 	request.text("via", r.Via)
 	if r.Address.IsValid() {
 		request.text("address", r.Address.String())

@@ -212,7 +212,7 @@ func TestACachedAnswerEqualsAFreshOneAtEveryInstant(t *testing.T) {
 			if err := e.Activate(context.Background(), w.bundle(t)); err != nil {
 				rt.Fatal(err)
 			}
-			for range 25 {
+			for range 12 {
 				clock = now + rapid.Int64Range(-2*span, 2*span).Draw(rt, "clock")
 				r := rapid.SampledFrom(questions).Draw(rt, "request")
 				// Close together, so that there is something to reuse.
