@@ -36,8 +36,8 @@ type Input struct {
 
 	// Modules is the Rego library by its path in the bundle ("pullgate/….rego"), required.
 	Modules map[string][]byte
-	// Rules are the vendor's modules by file name ("region.rego"); they become vendor/NAME.
-	// They must have passed policies.Check.
+	// Rules are the vendor's modules by file name ("region.rego"). The library does not ask
+	// vendor rules yet, so any is refused: a denial that is written down must count.
 	Rules map[string][]byte
 
 	// Name, Serial, IssuedAt and NotAfter are the bundle's metadata (design §7). IssuedAt also
@@ -227,7 +227,7 @@ func (c *compiler) warn(pos license.Position, format string, args ...any) {
 	c.warnings = append(c.warnings, Warning{Pos: pos, Msg: fmt.Sprintf(format, args...)})
 }
 
-// modules lays out the Rego library and the vendor's rules.
+// modules lays out the Rego library.
 func (c *compiler) modules() (map[string][]byte, error) {
 	if len(c.in.Modules) == 0 {
 		return nil, errors.New("compile: no Rego library")
@@ -239,11 +239,8 @@ func (c *compiler) modules() (map[string][]byte, error) {
 		}
 		files[p] = text
 	}
-	for name, text := range c.in.Rules {
-		if strings.ContainsAny(name, "/\\") || path.Ext(name) != ".rego" {
-			return nil, fmt.Errorf("compile: rule file %q is not NAME.rego", name)
-		}
-		files["vendor/"+name] = text
+	for _, name := range slices.Sorted(maps.Keys(c.in.Rules)) {
+		return nil, fmt.Errorf("rules/%s: vendor rules are not evaluated by this version of pullgate; take the file out of rules/ rather than trust that it counts", name)
 	}
 	return files, nil
 }

@@ -26,8 +26,7 @@ func goldenInput(t testing.TB) *Input {
 	}
 	in := &Input{
 		Set: parse(t, map[string]string{"licenses.yaml": string(text)}), Modules: library,
-		Rules: map[string][]byte{"region.rego": []byte("package vendor.region\n")},
-		Name:  "default", Serial: 7, IssuedAt: day(5, 1), NotAfter: day(5, 4),
+		Name: "default", Serial: 7, IssuedAt: day(5, 1), NotAfter: day(5, 4),
 	}
 	for _, r := range []Repository{
 		{

@@ -66,11 +66,8 @@ func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) 
 	if err != nil {
 		return err
 	}
-	data, err := openDataDir(s.Data)
-	if err != nil {
-		return err
-	}
-	defer data.Close()
+	// No lock of the whole directory: a running server leaves the store alone between its crawls.
+	dir := filepath.Join(s.Data, "catalog")
 	var cats []*catalog.Catalog
 	kept := false
 	for i := range snap.Set.Registries {
@@ -80,7 +77,7 @@ func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) 
 		if err != nil {
 			return err
 		}
-		store, err := openStore(data.catalog(), reg.ID, log)
+		store, err := openStore(dir, reg.ID, log)
 		if err != nil {
 			return err
 		}

@@ -47,10 +47,13 @@ Exit codes: 0 clean (warnings included), 1 mistakes, 2 the directory cannot be r
 				fmt.Fprintln(out, err)
 				return errNo
 			}
+			for _, w := range snap.Set.Warnings() {
+				fmt.Fprintf(out, "warning: %s\n", w)
+			}
 			for _, w := range warnings {
 				fmt.Fprintf(out, "warning: %s\n", w)
 			}
-			fmt.Fprintf(out, "ok: %d registries, %d products, %d customers, %d licenses\n",
+			fmt.Fprintf(out, "ok: registries %d, products %d, customers %d, licenses %d\n",
 				len(snap.Set.Registries), len(snap.Set.Products), len(snap.Set.Customers), len(snap.Set.Licenses))
 			return nil
 		},
