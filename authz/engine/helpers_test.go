@@ -98,11 +98,22 @@ func (w *world) bundle(t testing.TB) *bundle.Bundle {
 	return b
 }
 
+// patient are limits that a test machine under load does not meet.
+var patient = Limits{DecisionTime: time.Minute, VisibleTime: time.Minute}
+
+func newEngine(t testing.TB, cfg Config) *Engine {
+	if cfg.Limits == (Limits{}) {
+		cfg.Limits = patient
+	}
+	e := New(cfg)
+	t.Cleanup(e.Close)
+	return e
+}
+
 // start returns an engine with the world active.
 func (w *world) start(t testing.TB, cfg Config) *Engine {
 	t.Helper()
-	e := New(cfg)
-	t.Cleanup(e.Close)
+	e := newEngine(t, cfg)
 	if err := e.Activate(context.Background(), w.bundle(t)); err != nil {
 		t.Fatal(err)
 	}

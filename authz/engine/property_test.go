@@ -193,8 +193,7 @@ func TestACachedAnswerEqualsAFreshOneAtEveryInstant(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer cache.Close()
-	e := New(Config{})
-	defer e.Close()
+	e := newEngine(t, Config{})
 	clock := int64(0)
 	cfg := authz.GateConfig{Engine: e, Clock: func() time.Time { return time.Unix(clock, 0) }, AskPast: true}
 	fresh := authz.NewGate(cfg)

@@ -68,8 +68,8 @@ func TestBudgetEndsAnEvaluation(t *testing.T) {
 		t.Error("steps are not bounded:", b.err)
 	}
 
-	b = newBudget(context.Background(), 1<<30, 12*time.Millisecond)
-	for gap := range 3 { // each counts for 5 ms at most, however long it was
+	b = newBudget(context.Background(), 1<<30, 5*time.Millisecond)
+	for gap := range 3 { // each counts for 2 ms at most, however long it was
 		b.last = time.Now().Add(-time.Hour)
 		for i := range pollEvery {
 			if ended := b.Cancelled(); ended != (gap == 2 && i == pollEvery-1) {

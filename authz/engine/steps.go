@@ -55,8 +55,8 @@ type budget struct {
 // pollEvery is how many steps pass between looks at clock and context, and longestGap what one
 // such stretch counts at most: a goroutine that waited for a processor has not worked.
 const (
-	pollEvery  = 32
-	longestGap = 5 * time.Millisecond
+	pollEvery  = 8
+	longestGap = 2 * time.Millisecond
 )
 
 func newBudget(ctx context.Context, limit int, t time.Duration) *budget {
