@@ -62,7 +62,8 @@ fuzz: ## every fuzz target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) "$$dir"; \
 	done
 
-demo: tools build ## real registry, real Envoy, real clients on this machine; KEEP=1 leaves it running
+demo: build ## real registry, real Envoy, real clients on this machine; KEEP=1 leaves it running
+	@$(peers) install envoy registry crane
 	@KEEP='$(KEEP)' go run ./examples/demo
 
 clean: ## remove what was built here; the peers stay in their cache
