@@ -183,7 +183,8 @@ func TestGateDeniesAListOfNoRepositoryWithTheNearestMiss(t *testing.T) {
 		{"nothing named", map[string]Code{"": CodeNoLicense}, false, func(*Request) {}, 403, CodeNoLicense},
 		{"anonymous", map[string]Code{"": CodeAnonymous}, false, nobody, 401, CodeAnonymous},
 		{"banned", map[string]Code{"a": CodeCustomerBanned}, false, func(*Request) {}, 403, CodeCustomerBanned},
-		{"out of scope", map[string]Code{"a": CodeAnonymous}, true, func(*Request) {}, 403, CodeKeyScope},
+		{"out of scope", map[string]Code{"": CodeAnonymous, "a": CodeAnonymous, "b": CodeAnonymous}, true, func(*Request) {}, 403, CodeKeyScope},
+		{"out of scope but for one", map[string]Code{"a": CodeAnonymous, "in": CodeExpired}, true, func(*Request) {}, 403, CodeExpired},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			gen := newGeneration()
@@ -193,7 +194,7 @@ func TestGateDeniesAListOfNoRepositoryWithTheNearestMiss(t *testing.T) {
 				}
 			}
 			if c.limit {
-				gen.key.InScope = func(string) bool { return false }
+				gen.key.InScope = func(r string) bool { return r == "in" }
 			}
 			gen.evaluate = func(_ context.Context, in *Input) (Verdict, error) {
 				return Verdict{Code: c.codes[in.Target.Resource.Repository], Until: Never, Ends: Never}, nil

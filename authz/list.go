@@ -42,15 +42,15 @@ func (q *question) catalog(reg Registry) error {
 
 	names := []string{}
 	var allowed, missed *Verdict
-	outOfScope := !here
+	beyond := !here // something was left out because of the key's limits
 	until, cached := Never, "l1"
-	ask := func(repository string) (Verdict, error) {
+	ask := func(repository string, inScope bool) (Verdict, error) {
 		r := *q.req
 		r.Repository = repository
 		t := q.gen.Resolve(reg, &r)
 		subject := q.who.Subject
-		if !here || !q.who.reaches(repository) {
-			subject, outOfScope = anonymous, true
+		if !inScope {
+			subject = anonymous
 		}
 		e, from, err := q.judge(subject, &r, &t)
 		if from == "none" || cached == "l1" {
@@ -60,7 +60,8 @@ func (q *question) catalog(reg Registry) error {
 		return e.Verdict, err
 	}
 	for _, name := range q.gen.Repositories(reg, customer) {
-		v, err := ask(name)
+		inScope := here && q.who.reaches(name)
+		v, err := ask(name, inScope)
 		switch {
 		case err != nil:
 			return err
@@ -69,6 +70,8 @@ func (q *question) catalog(reg Registry) error {
 			if allowed == nil || nearness(v.Code) > nearness(allowed.Code) {
 				allowed = &v
 			}
+		case !inScope:
+			beyond = true
 		case missed == nil || nearness(v.Code) > nearness(missed.Code):
 			missed = &v
 		}
@@ -78,17 +81,17 @@ func (q *question) catalog(reg Registry) error {
 	case allowed != nil:
 		v.Allow, v.Code = true, allowed.Code
 	case missed != nil:
-		v = *missed
-	default: // nothing names a repository: the policy says why
+		v, beyond = *missed, false
+	default: // no repository in reach: the policy says why
 		var err error
-		if v, err = ask(""); err != nil {
+		if v, err = ask("", !beyond); err != nil {
 			return err
 		}
 	}
 	v.Until, v.Warnings = until, nil
 	d.Cached = cached
 	q.conclude(&finding{
-		Kind: KindCatalog, Refusal: q.who.Refusal, OutOfScope: outOfScope && !v.Allow,
+		Kind: KindCatalog, Refusal: q.who.Refusal, OutOfScope: beyond && !v.Allow,
 		Repository: true, Named: true, Allow: v.Allow, Code: v.Code,
 	}, v)
 	if d.Outcome == OutcomeAnswer {
