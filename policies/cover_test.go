@@ -14,7 +14,7 @@ func TestEveryLineIsCovered(t *testing.T) {
 	modules := parse(t, sources(t))
 	coverage := cover.New()
 	results, err := tester.NewRunner().SetCompiler(compiler()).SetStore(inmem.New()).SetModules(modules).
-		SetCoverageQueryTracer(coverage).Filter("test_every_case|message|warning|visible_to|text|without|absent|holds_nothing|is_visible|are_visible|cut|told").RunTests(t.Context(), nil)
+		SetCoverageQueryTracer(coverage).Filter("test_every_case|message|warning|visible_to|text|without|absent|holds_nothing|is_visible|are_visible|cut|told|exactly").RunTests(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

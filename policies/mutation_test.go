@@ -19,7 +19,20 @@ import (
 
 // equivalent lists the mutants that change no answer, with the reason: text that occurs in a
 // mutant's name. An entry that no surviving mutant needs is an error.
-var equivalent = map[string]string{}
+var equivalent = map[string]string{
+	"without rule open_to(candidate, _, time)":                    "the short way of the general rule below it",
+	"without rule holds_required(candidate, _)":                   "the same",
+	"without rule matches":                                        "the same",
+	`passing: input.action == "list", removed`:                    "is_list asks again; here it ends the evaluation of a pull a step earlier",
+	"_let_through: miss.lets_through(grant), removed":             "spares the nearest misses where every license enforces",
+	"_let_through: not i in _covered, removed":                    "spares the nearest miss of what is allowed, which has none",
+	"_public: data.pullgate.public[input.resource.repository], r": "spares a look at each candidate",
+	"_resource: input.resource.repository, removed":               "names the field that the branch needs: its value is undefined without",
+	"_resource: input.resource.product, removed":                  "the same",
+	"_asked: candidate.version, removed":                          "the same",
+	"_asked: candidate.tag, removed":                              "the same",
+	"_covers: grant.constraint, removed":                          "the same",
+}
 
 // mutant is one change of the library.
 type mutant struct {
@@ -36,12 +49,20 @@ func TestEveryConditionMatters(t *testing.T) {
 	shipped := slices.Sorted(maps.Keys(library()))
 	tests := rulesOfTests(all)
 
+	unchanged := mutant{"the library as it is", func(map[string]*ast.Module) {}}
+	if killed, valid, err := try(t.Context(), unchanged, all, tests); killed || !valid || err != nil {
+		t.Fatalf("the Rego tests do not pass (compiles: %v, error: %v)", valid, err)
+	}
+
 	var mu sync.Mutex
 	survived := map[string]bool{}
 	run, invalid := 0, 0
 	var group errgroup.Group
 	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
-	for _, m := range mutants(all, shipped) {
+	for i, m := range mutants(all, shipped) {
+		if i%everyMutant > 0 {
+			continue
+		}
 		group.Go(func() error {
 			killed, valid, err := try(t.Context(), m, all, tests)
 			mu.Lock()
@@ -74,13 +95,13 @@ func TestEveryConditionMatters(t *testing.T) {
 		}
 	}
 	for part := range equivalent {
-		if !needed[part] {
+		if !needed[part] && everyMutant == 1 {
 			t.Errorf("equivalent[%q] is not needed", part)
 		}
 	}
 	t.Logf("%d mutants, %d of them bind variables or do not compile, %d known to change nothing, in %s",
 		run, invalid, len(survived), time.Since(began).Round(time.Second))
-	if run-invalid < 150 {
+	if run-invalid < 300/everyMutant {
 		t.Errorf("only %d mutants were tried", run-invalid)
 	}
 }
@@ -162,25 +183,25 @@ func mutants(all map[string]*ast.Module, shipped []string) []mutant {
 			}
 		}
 		for i, body := range bodies(all[path]) {
-			for j, expr := range *body {
-				text := fmt.Sprintf("%s:%d %s", path, expr.Loc().Row, firstLine(expr.Loc().Text))
+			for j, expr := range *body.exprs {
+				text := fmt.Sprintf("%s:%d %s: %s", path, expr.Loc().Row, body.rule, firstLine(expr.Loc().Text))
 				if !isCondition(expr) {
 					continue
 				}
 				out = append(out,
 					mutant{text + ", removed", change(func(m *ast.Module) {
-						b := bodies(m)[i]
+						b := bodies(m)[i].exprs
 						(*b)[j] = ast.NewExpr(ast.BooleanTerm(true))
 						(*b)[j].Index = j
 					})},
 					mutant{text + ", turned round", change(func(m *ast.Module) {
-						b := bodies(m)[i]
+						b := bodies(m)[i].exprs
 						(*b)[j] = (*b)[j].Complement()
 					})},
 				)
 				if shifted, ok := shift[operator(expr)]; ok {
 					out = append(out, mutant{text + ", shifted to " + shifted, change(func(m *ast.Module) {
-						b := bodies(m)[i]
+						b := bodies(m)[i].exprs
 						(*b)[j].SetOperator(ast.RefTerm(ast.VarTerm(shifted)))
 					})})
 				}
@@ -211,25 +232,34 @@ func isCondition(e *ast.Expr) bool {
 	return true
 }
 
-// bodies are the bodies of rules, comprehensions and every, in an order that a copy shares.
-func bodies(m *ast.Module) []*ast.Body {
-	var out []*ast.Body
+// body is a body of a rule, of a comprehension or of every.
+type body struct {
+	rule  string // in which it stands
+	exprs *ast.Body
+}
+
+// bodies are a module's bodies in an order that a copy shares.
+func bodies(m *ast.Module) []body {
+	var out []body
+	rule := ""
+	add := func(exprs *ast.Body) { out = append(out, body{rule, exprs}) }
 	ast.WalkNodes(m, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.Rule:
-			out = append(out, &n.Body)
+			rule = string(n.Head.Name)
+			add(&n.Body)
 		case *ast.Term:
 			switch v := n.Value.(type) {
 			case *ast.ArrayComprehension:
-				out = append(out, &v.Body)
+				add(&v.Body)
 			case *ast.SetComprehension:
-				out = append(out, &v.Body)
+				add(&v.Body)
 			case *ast.ObjectComprehension:
-				out = append(out, &v.Body)
+				add(&v.Body)
 			}
 		case *ast.Expr:
 			if every, ok := n.Terms.(*ast.Every); ok {
-				out = append(out, &every.Body)
+				add(&every.Body)
 			}
 		}
 		return false

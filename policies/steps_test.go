@@ -1,8 +1,8 @@
 package policies_test
 
 import (
-	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,46 +14,103 @@ import (
 	"github.com/pullgate/pullgate/policies"
 )
 
-// steps is a topdown.Cancel that counts how often an evaluation polls it: once a step.
-type steps struct{ n atomic.Int64 }
+// counter is a topdown.Cancel that counts how often an evaluation polls it: once a step.
+type counter struct{ n atomic.Int64 }
 
-func (s *steps) Cancel()         {}
-func (s *steps) Cancelled() bool { s.n.Add(1); return false }
+func (c *counter) Cancel()         {}
+func (c *counter) Cancelled() bool { c.n.Add(1); return false }
 
-const data = `{"pullgate": {"customers": {"acme": {"hash": "", "id": "acme", "name": "ACME", "banned": false, "labels": {},
- "licenses": {"a": {"features": {"sso": true}}},
- "products": {"app": [{"license": "a", "grant": 0, "type": "subscription", "empty": false, "ranges": [[[1,0,0,{}],[2,0,0,[]]]], "channels": ["stable"], "constraint": ">=1.0.0 <2.0.0",
-   "clocks": {"starts": 100, "ends": 9000000, "updates": 9000000, "grace": 9000000, "terminates": "never", "revoked": "never", "suspended": ["never","never"], "replaced": "never"},
-   "keep": false, "enforcement": "enforce", "held": ["sso"], "boundaries": [100, 9000000]}]},
- "repositories": {}}}, "public": {}}}`
+// grantJSON is a product grant of a license for versions from major.0.0.
+func grantJSON(license string, major int, ends string) string {
+	return fmt.Sprintf(`{"license": %q, "grant": 0, "type": "subscription", "empty": false,
+		"ranges": [[[%d, 0, 0, {}], [%d, 0, 0, []]]], "channels": ["stable"], "constraint": ">=1.0.0 <2.0.0",
+		"clocks": {"starts": 100, "ends": %[4]s, "updates": 9000000, "grace": %[4]s, "terminates": "never", "revoked": "never", "suspended": ["never", "never"], "replaced": "never"},
+		"keep": false, "enforcement": "enforce", "held": [], "boundaries": [100, 9000000]}`, license, major, major+1, ends)
+}
 
-const question = `{"time": 1000, "subject": {"customer": "acme", "key": "ci", "via": "key", "claims": {}}, "action": "pull",
- "resource": {"kind": "manifest", "repository": "acme/app", "product": "app", "tag": "1.4.0", "candidates": [
-  {"product": "app", "version": "1.4.0", "order": [1,4,0,{}], "tag": "1.4.0", "channel": "stable", "released": 10, "counts_from": 10, "withdrawn_at": "never", "retires_at": "never", "revoked_at": "never", "boundaries": [10]}]},
- "request": {}}`
+// candidateJSON is version 1.minor.0.
+func candidateJSON(minor int) string {
+	return fmt.Sprintf(`{"product": "app", "version": "1.%[1]d.0", "order": [1, %[1]d, 0, {}], "tag": "1.%[1]d.0", "channel": "stable",
+		"released": 10, "counts_from": 10, "withdrawn_at": "never", "retires_at": "never", "revoked_at": "never", "boundaries": [10]}`, minor)
+}
 
-func TestProbe(t *testing.T) {
-	var d map[string]any
-	if err := json.Unmarshal([]byte(data), &d); err != nil {
+func candidatesJSON(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = candidateJSON(i)
+	}
+	return strings.Join(list, ",")
+}
+
+// steps evaluates a query for a customer with grants, about candidates.
+func steps(t testing.TB, query, action, candidates string, grants ...string) (any, int) {
+	t.Helper()
+	var data map[string]any
+	text := fmt.Sprintf(`{"pullgate": {"public": {}, "customers": {"acme": {"hash": "", "id": "acme", "name": "ACME", "banned": false, "labels": {},
+		"licenses": {"a": {"features": {}}, "b": {"features": {}}, "c": {"features": {}}}, "products": {"app": [%s]}, "repositories": {}}}}}`, strings.Join(grants, ","))
+	if err := json.Unmarshal([]byte(text), &data); err != nil {
 		t.Fatal(err)
 	}
-	opts := []func(*rego.Rego){rego.Query(policies.Entrypoint), rego.Store(inmem.NewFromObject(d)), rego.StrictBuiltinErrors(true)}
-	for path, b := range policies.Modules() {
-		opts = append(opts, rego.Module(path, string(b)))
+	opts := []func(*rego.Rego){rego.Query(query), rego.Store(inmem.NewFromObject(data)), rego.StrictBuiltinErrors(true)}
+	for path, text := range library() {
+		opts = append(opts, rego.Module(path, text))
 	}
-	q, err := rego.New(opts...).PrepareForEval(context.Background())
+	prepared, err := rego.New(opts...).PrepareForEval(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	in, err := ast.ValueFromReader(strings.NewReader(question))
+	in, err := ast.ValueFromReader(strings.NewReader(fmt.Sprintf(`{"time": 1000, "action": %q, "request": {},
+		"subject": {"customer": "acme", "key": "ci", "via": "key", "claims": {}},
+		"resource": {"repository": "acme/app", "product": "app"%s}}`, action, candidates)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var s steps
-	rs, err := q.Eval(context.Background(), rego.EvalParsedInput(in), rego.EvalExternalCancel(&s))
+	var count counter
+	rs, err := prepared.Eval(t.Context(), rego.EvalParsedInput(in), rego.EvalExternalCancel(&count))
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, _ := json.MarshalIndent(rs[0].Expressions[0].Value, "", " ")
-	t.Logf("%s\nsteps %d", b, s.n.Load())
+	return rs[0].Expressions[0].Value, int(count.n.Load())
+}
+
+// A step costs about 0.6 µs; the budget of a decision is 5,000.
+func TestStepsOfADecision(t *testing.T) {
+	running, ended, other := grantJSON("a", 1, "9000000"), grantJSON("b", 1, "500"), grantJSON("c", 7, "9000000")
+	of := func(n int) string { return `, "candidates": [` + candidatesJSON(n) + `]` }
+	for _, tt := range []struct {
+		name, action, candidates string
+		grants                   []string
+		code                     string
+		most                     int
+	}{
+		{"manifest", "pull", of(1), []string{running}, "ok", 90},
+		{"list", "list", "", []string{running}, "ok", 90},
+		{"three licenses", "pull", of(1), []string{running, ended, other}, "ok", 160},
+		{"layer of 50 versions", "pull", of(50), []string{running, ended, other}, "ok", 600},
+		{"layer of 1,000 versions", "pull", of(1000), []string{running}, "ok", 1200},
+		{"refused manifest", "pull", of(1), []string{other}, "version_not_granted", 250},
+		{"ended license", "pull", of(1), []string{ended}, "expired", 450},
+		{"refused layer of 50 versions", "pull", of(50), []string{other}, "version_not_granted", 2000},
+		{"ended layer of 50 versions", "pull", of(50), []string{ended, other}, "expired", 5000},
+	} {
+		value, n := steps(t, policies.Entrypoint, tt.action, tt.candidates, tt.grants...)
+		if code := value.(map[string]any)["code"]; code != tt.code {
+			t.Errorf("%s: code %v, want %s", tt.name, code, tt.code)
+		}
+		t.Logf("%s: %d steps", tt.name, n)
+		if n > tt.most {
+			t.Errorf("%s: %d steps, want at most %d", tt.name, n, tt.most)
+		}
+	}
+}
+
+func TestStepsOfAList(t *testing.T) {
+	value, n := steps(t, policies.VisibleEntrypoint, "list", `, "candidates": [`+candidatesJSON(1000)+`]`, grantJSON("a", 1, "9000000"))
+	if visible := value.([]any); len(visible) != 1000 {
+		t.Errorf("%d of 1,000 candidates are visible", len(visible))
+	}
+	t.Logf("1,000 candidates: %d steps", n)
+	if n > 30*1000 {
+		t.Errorf("%d steps for 1,000 candidates", n)
+	}
 }

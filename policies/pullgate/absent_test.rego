@@ -22,11 +22,11 @@ test_product_grant_without_a_field if {
 }
 
 clock_fields := {
-	"starts": "internal_error",
+	"starts": "not_started",
 	"ends": "internal_error",
-	"updates": "internal_error",
+	"updates": "outside_update_window",
 	"grace": "expired",
-	"terminates": "internal_error",
+	"terminates": "terminated",
 	"revoked": "revoked",
 	"suspended": "suspended",
 	"replaced": "not_granted",

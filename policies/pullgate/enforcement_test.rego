@@ -84,3 +84,9 @@ cases["nothing to let through"] := {
 	"products": [warns({})],
 	"want": {"allow": true, "code": "ok", "enforcement": "", "warnings": []},
 }
+
+cases["a revoked digest keeps the code of a revoked license"] := {
+	"products": [warns({"clocks": {"revoked": 1}})],
+	"candidates": [c({"revoked_at": 1})],
+	"want": {"allow": false, "code": "revoked"},
+}

@@ -96,6 +96,9 @@ pull(candidates) := {
 	"request": {"method": "GET"},
 }
 
+# The same question of somebody who is no known customer.
+nobody(asked) := object.union(object.remove(asked, ["subject"]), {"subject": {"via": "anonymous"}})
+
 # The list of the repository's tags.
 listing := object.union(object.remove(pull([]), ["resource"]), {
 	"action": "list",

@@ -107,7 +107,7 @@ cases["a public tag by name"] := {
 cases["another tag of a public repository"] := {
 	"public": opened(open_entry),
 	"candidates": [candidate_2],
-	"list": object.remove(pull([candidate_2]), ["subject"]),
+	"list": nobody(pull([candidate_2])),
 	"want": {"allow": false, "code": "anonymous"},
 }
 
@@ -148,25 +148,25 @@ cases["a public tag of a banned customer"] := {
 }
 
 cases["a public list by names"] := {
-	"list": object.remove(listing, ["subject"]),
+	"list": nobody(listing),
 	"public": opened({"id": "docs", "tags": {"latest": true}, "patterns": []}),
 	"want": {"allow": true, "code": "public"},
 }
 
 cases["a public list by patterns"] := {
-	"list": object.remove(listing, ["subject"]),
+	"list": nobody(listing),
 	"public": opened({"id": "docs", "tags": {}, "patterns": ["*"]}),
 	"want": {"allow": true, "code": "public"},
 }
 
 cases["a public list of nothing"] := {
-	"list": object.remove(listing, ["subject"]),
+	"list": nobody(listing),
 	"public": opened({"id": "docs", "tags": {}, "patterns": []}),
 	"want": {"allow": false, "code": "anonymous"},
 }
 
 cases["a public list of another repository"] := {
-	"list": object.remove(listing, ["subject"]),
+	"list": nobody(listing),
 	"public": {"acme/docs": [open_entry]},
 	"want": {"allow": false, "code": "anonymous"},
 }

@@ -1,7 +1,7 @@
 package pullgate_test
 
 messages["anonymous"] := {
-	"list": object.remove(pull([candidate]), ["subject"]),
+	"list": nobody(pull([candidate])),
 	"text": "acme/app needs a key. Log in with a key of your vendor.",
 }
 
@@ -39,6 +39,12 @@ messages["a tag"] := {
 	"text": "acme/app:edge: license a covers 1.4.0, 2.*, stable, not this name. Ask for a name that it covers, or for a wider license.",
 }
 
+messages["a tag without a version"] := {
+	"products": [product_grant],
+	"candidates": [object.remove(c({"tag": "edge"}), ["version", "order"])],
+	"text": "acme/app:edge: license a covers >=1.0.0 <2.0.0, not this name. Ask for a name that it covers, or for a wider license.",
+}
+
 messages["a digest that nothing reaches"] := {
 	"repositories": [repository_grant],
 	"candidates": [],
@@ -48,7 +54,7 @@ messages["a digest that nothing reaches"] := {
 messages["a channel"] := {
 	"products": [p({"channels": ["stable", "rc"]})],
 	"candidates": [c({"channel": "beta"})],
-	"text": "app 1.4.0: license a covers channel stable, rc, not beta. Ask for a release of that channel, or for a wider license.",
+	"text": "app 1.4.0: license a covers channel stable, rc. Ask for a release of that channel, or for a wider license.",
 }
 
 messages["a revoked license says why"] := {

@@ -175,7 +175,7 @@ cases["a license of another customer"] := {
 
 cases["nobody"] := {
 	"products": [product_grant],
-	"list": object.remove(pull([candidate]), ["subject"]),
+	"list": nobody(pull([candidate])),
 	"want": {"allow": false, "code": "anonymous", "license": "", "grant": "", "until": "never", "ends": "never", "warnings": [], "features": {}, "headers": [], "enforcement": ""},
 }
 
@@ -198,6 +198,6 @@ cases["ping of a banned customer"] := {
 }
 
 cases["ping of nobody"] := {
-	"list": object.remove(object.union(pull([candidate]), {"action": "ping"}), ["subject"]),
+	"list": nobody(object.union(pull([candidate]), {"action": "ping"})),
 	"want": {"allow": false, "code": "anonymous"},
 }

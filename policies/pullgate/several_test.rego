@@ -134,3 +134,56 @@ cases["an ended license beside a running one"] := {
 	"products": [p(ended), b({})],
 	"want": {"code": "ok", "license": "b"},
 }
+
+# The bounds of a miss are those of a right.
+cases["a miss in a range that begins with it"] := {
+	"products": [product_grant],
+	"candidates": [c({"order": [1, 0, 0, {}], "channel": "rc"})],
+	"want": {"code": "channel_not_granted"},
+}
+
+cases["a miss of what is released now"] := {
+	"products": [product_grant],
+	"candidates": [c({"released": now, "requires": ["audit"]})],
+	"want": {"code": "feature_missing"},
+}
+
+cases["a miss of a license that starts now"] := {
+	"products": [k({"starts": now, "updates": 1})],
+	"want": {"code": "outside_update_window"},
+}
+
+cases["a tag released now"] := {
+	"repositories": [repository_grant],
+	"candidates": [c({"released": now})],
+	"want": {"code": "ok"},
+}
+
+cases["a tag dated when the updates end"] := {
+	"repositories": [r({"clocks": {"updates": 900000}})],
+	"want": {"code": "outside_update_window"},
+}
+
+cases["withdrawn, released now, and another that is not granted"] := {
+	"products": [product_grant],
+	"candidates": [c({"released": now, "withdrawn_at": 1}), candidate_2],
+	"want": {"code": "version_not_granted"},
+}
+
+cases["one is not out yet, another is dated too late"] := {
+	"products": [k({"updates": 1})],
+	"candidates": [c({"released": now + 1}), c({"tag": "other"})],
+	"want": {"code": "outside_update_window"},
+}
+
+cases["one is withdrawn, another not out yet"] := {
+	"products": [product_grant],
+	"candidates": [c({"withdrawn_at": 1}), c({"tag": "other", "released": now + 1})],
+	"want": {"code": "not_yet_released"},
+}
+
+cases["a revoked digest that the grace of its license does not cover"] := {
+	"products": [k({"ends": now - 1, "updates": "never", "grace": now + 9})],
+	"candidates": [c({"counts_from": now - 1, "revoked_at": 1})],
+	"want": {"code": "expired"},
+}

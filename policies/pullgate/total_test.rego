@@ -22,7 +22,7 @@ test_a_message_is_there_when_and_only_when_refused if {
 undecided[name] := {"passes": passes, "misses": misses} if {
 	some name, case in cases
 	not case.customer.banned
-	question(case).subject.customer == "acme"
+	question(world(case)).subject.customer == "acme"
 	passes := count(rights(case)) > 0
 	misses := count(unmissed(case)) == 0
 	passes == misses
@@ -54,7 +54,7 @@ unmissed(case) := v if {
 }
 
 missed(case, grant, one) if {
-	data.pullgate.miss.pair(grant, one, now) with data.pullgate.customers as customers(world(case))
+	data.pullgate.miss.furthest(grant, [one], now) with data.pullgate.customers as customers(world(case))
 		with input as question(world(case))
 }
 
@@ -85,4 +85,51 @@ test_without_time_nothing_is_decided if {
 	d.code == "internal_error"
 	d.until == -62135596800
 	d.message == data.pullgate.reason.text.internal_error
+}
+
+# The nearest miss, asked together, is the one that every pair by itself gives.
+astray[name] := {"nearest": got, "pairs": want} if {
+	some name, case in cases
+	not case.list
+	[level, code, grant, _] := data.pullgate.miss.nearest(world(case).candidates) with data.pullgate.customers as customers(world(case))
+		with input as question(world(case))
+	got := [level, grant.license, grant.grant, code]
+	count(rights(case)) == 0
+	want := furthest(misses_of(case))
+	got != want
+}
+
+misses_of(case) := {[level, grant.license, grant.grant, code] |
+	some grant in array.concat(world(case).products, world(case).repositories)
+	now < grant.clocks.replaced
+	present := [one | some one in world(case).candidates; now < one.retires_at]
+	some one in array.concat(present, [{} | count(present) == 0])
+	[level, code, _] := data.pullgate.miss.furthest(grant, [one], now) with data.pullgate.customers as customers(world(case))
+		with input as question(world(case))
+	withdrawn_counts(level, present)
+}
+
+withdrawn_counts(level, _) if level != 9
+
+withdrawn_counts(9, present) if {
+	every one in present {
+		one.withdrawn_at <= now
+		not "acme" in object.get(one, "except", [])
+	}
+}
+
+furthest(misses) := first if {
+	level := max({l | misses[[l, _, _, _]]})
+	[license, number, code] := min({[id, n, word] | misses[[level, id, n, word]]})
+	first := [level, license, number, code]
+}
+
+test_nearest_is_the_furthest_pair if {
+	print(astray)
+	astray == {}
+}
+
+test_a_grant_that_reaches_a_candidate_misses_none if {
+	asked := pull([candidate_2, candidate])
+	not data.pullgate.miss.furthest(product_grant, [candidate_2, candidate], now) with input as asked
 }

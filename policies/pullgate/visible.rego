@@ -31,6 +31,7 @@ _covered contains i if {
 }
 
 _public contains i if {
+	data.pullgate.public[input.resource.repository]
 	time := input.time
 	some i, candidate in input.resource.candidates
 	open.covers(candidate, time)
@@ -39,13 +40,10 @@ _public contains i if {
 # What enforcement lets through is asked only where a license does not enforce.
 _let_through contains i if {
 	customer.banned == false
-	_lenient
+	some grant in miss.live
+	miss.lets_through(grant)
 	some i, candidate in input.resource.candidates
 	not i in _covered
-	[level, _, grant, _] := miss.nearest([candidate])
-	miss.lenient(level, grant)
+	[level, _, nearest, _] := miss.nearest([candidate])
+	miss.lenient(level, nearest)
 }
-
-_lenient if customer.products[input.resource.product][_].enforcement in {"warn", "observe"}
-
-_lenient if customer.repositories[input.resource.repository][_].enforcement in {"warn", "observe"}

@@ -49,13 +49,6 @@ open_to(candidate, grant, time) if {
 }
 
 # METADATA
-# title: A version of the product (check 3)
-is_version(candidate) if {
-	candidate.product == input.resource.product
-	candidate.order
-}
-
-# METADATA
 # title: In range (check 3)
 in_ranges(grant, candidate) if {
 	order := candidate.order
@@ -63,10 +56,6 @@ in_ranges(grant, candidate) if {
 	from <= order
 	order < to
 }
-
-# METADATA
-# title: In a granted channel (check 3)
-in_channels(grant, candidate) if candidate.channel == grant.channels[_]
 
 # METADATA
 # title: Released (check 8)
@@ -80,22 +69,15 @@ not_withdrawn(candidate, time) if time < candidate.withdrawn_at
 not_withdrawn(candidate, _) if candidate.except[_] == customer.id
 
 # METADATA
-# title: In the update window (check 9)
-in_update_window(candidate, grant) if candidate.counts_from < grant.clocks.updates
-
-# METADATA
 # title: Required features (check 10)
 # description: The license holds every feature that the product and the release require.
+holds_required(candidate, _) if not candidate.requires
+
 holds_required(candidate, grant) if {
 	held := {feature | some feature in grant.held}
 	required := {feature | some feature in candidate.requires}
 	count(required - held) == 0
 }
-
-# METADATA
-# title: Present
-# description: A candidate counts until the history of a tag that has left the digest ends.
-present(candidate, time) if time < candidate.retires_at
 
 # METADATA
 # title: Not a revoked digest

@@ -5,7 +5,6 @@
 #   through the checks. Asked only when no right passes whole.
 package pullgate.miss
 
-import data.pullgate.check
 import data.pullgate.customer
 import data.pullgate.right
 
@@ -16,19 +15,19 @@ import data.pullgate.right
 #   license, then the first grant in its file. candidate is {} when there is none. Undefined
 #   when no grant has the product or the repository.
 nearest(candidates) := [level, code, grant, candidate] if {
-	pairs := _pairs(candidates)
-	level := max({l | pairs[[l, _, _, _, _]]})
-	[_, code, grant, candidate] := min({[place, c, g, x] | pairs[[level, place, c, g, x]]})
+	misses := _misses(candidates)
+	level := max({l | misses[[l, _, _, _, _]]})
+	[_, code, grant, candidate] := min({[place, c, g, x] | misses[[level, place, c, g, x]]})
 }
 
-_pairs(candidates) := _of_lists if {
+# The furthest miss of each grant.
+_misses(candidates) := _of_lists if {
 	right.is_list
 } else := {[level, [grant.license, grant.grant], code, grant, candidate] |
 	time := input.time
+	present := _present(candidates, time)
 	some grant in live
-	some candidate in _considered(candidates, time)
-	[level, code] := pair(grant, candidate, time)
-	_counts(level, candidates, time)
+	[level, code, candidate] := furthest(grant, present, time)
 }
 
 _of_lists contains [level, [grant.license, grant.grant], code, grant, {}] if {
@@ -39,19 +38,10 @@ _of_lists contains [level, [grant.license, grant.grant], code, grant, {}] if {
 
 # Candidates whose history is over do not exist; without any, the resource is one that
 # nothing reaches.
-_considered(candidates, time) := present if {
-	present := [candidate | some candidate in candidates; check.present(candidate, time)]
+_present(candidates, time) := present if {
+	present := [candidate | some candidate in candidates; time < candidate.retires_at]
 	count(present) > 0
 } else := [{}]
-
-# Withdrawn is the reason only when every candidate is.
-_counts(level, _, _) if level != 9
-
-_counts(9, candidates, time) if {
-	every candidate in _considered(candidates, time) {
-		not check.not_withdrawn(candidate, time)
-	}
-}
 
 # METADATA
 # title: Live grants

@@ -19,6 +19,15 @@ refusal := _denied("anonymous") if {
 	input.time
 } else := _reported(nearest(_candidates))
 
+# METADATA
+# title: Lenient
+# description: Whether a grant's license lets a miss of this level through (checks 6 to 13).
+lenient(level, grant) if {
+	lets_through(grant)
+	level >= 6
+	level <= 13
+}
+
 default _candidates := []
 
 _candidates := input.resource.candidates
@@ -53,5 +62,5 @@ _reported([level, code, grant, candidate]) := {
 	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
 	"until": until.earliest,
 	"ends": grant.clocks.ends,
-	"message": reason.message(code, reason.facts(grant, candidate)),
+	"message": reason.message(code, reason.facts(code, grant, candidate)),
 }

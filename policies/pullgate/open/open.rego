@@ -10,8 +10,6 @@ import data.pullgate.right
 # title: Reaches a public tag
 # description: |
 #   Some candidate is a tag that is open; for a list, the repository has open tags.
-# custom:
-#   code: public
 reaches if {
 	time := input.time
 	some candidate in input.resource.candidates

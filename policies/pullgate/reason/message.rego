@@ -15,11 +15,11 @@ message(code, facts) := clip(regex.replace(line, `[^ -~]+`, "?"), 160) if {
 	line := strings.replace_n(words, text[code])
 }
 
-default _resource := "this"
-
 _resource := clip(input.resource.repository, 44) if {
 	input.resource.repository
-} else := input.resource.product
+} else := input.resource.product if {
+	input.resource.product
+} else := "this"
 
 # METADATA
 # title: Clip
@@ -30,20 +30,12 @@ clip(value, length) := value if {
 
 # METADATA
 # title: Facts
-# description: The words for a message about a grant and a candidate.
-facts(grant, candidate) := {
+# description: The words for a message with a code about a grant and a candidate.
+facts(code, grant, candidate) := {
 	"{asked}": _asked(candidate),
 	"{license}": clip(grant.license, 40),
-	"{covers}": clip(_covers(grant), 32),
-	"{channels}": clip(concat(", ", object.get(grant, "channels", [])), 30),
-	"{channel}": clip(object.get(candidate, "channel", ""), 20),
-	"{starts}": day(grant.clocks.starts, 0),
-	"{ends}": day(grant.clocks.ends, 1),
-	"{updates}": day(grant.clocks.updates, 1),
-	"{terminates}": day(grant.clocks.terminates, 1),
-	"{released}": day(object.get(candidate, "released", "never"), 0),
-	"{features}": clip(concat(", ", object.get(candidate, "requires", [])), 40),
 	"{reason}": _public_reason(grant),
+	"{what}": clip(_what(code, grant, candidate), 32),
 }
 
 _asked(candidate) := clip(sprintf("%s %s", [candidate.product, candidate.version]), 44) if {
@@ -51,6 +43,29 @@ _asked(candidate) := clip(sprintf("%s %s", [candidate.product, candidate.version
 } else := clip(sprintf("%s:%s", [input.resource.repository, candidate.tag]), 44) if {
 	candidate.tag
 } else := _resource
+
+# What the message of a code names besides: a grant's words, a day, features.
+default _what(_, _, _) := "nothing known"
+
+_what("tag_not_granted", grant, _) := _covers(grant)
+
+_what("version_not_granted", grant, _) := grant.constraint
+
+_what("channel_not_granted", grant, _) := concat(", ", grant.channels)
+
+_what("feature_missing", _, candidate) := concat(", ", candidate.requires)
+
+_what("not_yet_released", _, candidate) := day(candidate.released, 0)
+
+_what("not_started", grant, _) := day(grant.clocks.starts, 0)
+
+_what("terminated", grant, _) := day(grant.clocks.terminates, 1)
+
+_what("outside_update_window", grant, _) := day(grant.clocks.updates, 1)
+
+_what(code, grant, _) := day(grant.clocks.ends, 1) if {
+	code in {"expired", "trial_ended", "revoked", "suspended", "withdrawn"}
+}
 
 _covers(grant) := grant.constraint if {
 	grant.constraint

@@ -6,7 +6,7 @@ package pullgate.reason
 # custom:
 #   code: not_started
 #   kind: deny
-#   message: "{asked}: license {license} starts on {starts}"
+#   message: "{asked}: license {license} starts on {what}"
 #   remedy: Try again then
 text["not_started"] := _text(rego.metadata.rule())
 
@@ -16,7 +16,7 @@ text["not_started"] := _text(rego.metadata.rule())
 # custom:
 #   code: terminated
 #   kind: deny
-#   message: "{asked}: license {license} was terminated after {terminates}"
+#   message: "{asked}: license {license} was terminated after {what}"
 #   remedy: Ask your vendor for a new license
 text["terminated"] := _text(rego.metadata.rule())
 
@@ -26,7 +26,7 @@ text["terminated"] := _text(rego.metadata.rule())
 # custom:
 #   code: not_yet_released
 #   kind: deny
-#   message: "{asked} is released on {released}"
+#   message: "{asked} is released on {what}"
 #   remedy: Try again then
 text["not_yet_released"] := _text(rego.metadata.rule())
 
@@ -46,7 +46,7 @@ text["withdrawn"] := _text(rego.metadata.rule())
 # custom:
 #   code: outside_update_window
 #   kind: deny
-#   message: "{asked}: license {license} includes updates dated up to {updates}"
+#   message: "{asked}: license {license} includes updates dated up to {what}"
 #   remedy: Use an earlier version, or extend the updates
 text["outside_update_window"] := _text(rego.metadata.rule())
 
@@ -56,7 +56,7 @@ text["outside_update_window"] := _text(rego.metadata.rule())
 # custom:
 #   code: feature_missing
 #   kind: deny
-#   message: "{asked} requires {features}, which license {license} does not all hold"
+#   message: "{asked} requires {what}, which license {license} does not all hold"
 #   remedy: Ask your vendor to add them
 text["feature_missing"] := _text(rego.metadata.rule())
 
@@ -66,7 +66,7 @@ text["feature_missing"] := _text(rego.metadata.rule())
 # custom:
 #   code: expired
 #   kind: deny
-#   message: "{asked}: license {license} ended after {ends}"
+#   message: "{asked}: license {license} ended after {what}"
 #   remedy: Renew the license
 text["expired"] := _text(rego.metadata.rule())
 
@@ -76,6 +76,6 @@ text["expired"] := _text(rego.metadata.rule())
 # custom:
 #   code: trial_ended
 #   kind: deny
-#   message: "{asked}: trial {license} ended after {ends}"
+#   message: "{asked}: trial {license} ended after {what}"
 #   remedy: Ask your vendor for a license
 text["trial_ended"] := _text(rego.metadata.rule())

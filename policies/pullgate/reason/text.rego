@@ -46,7 +46,7 @@ text["not_granted"] := _text(rego.metadata.rule())
 # custom:
 #   code: tag_not_granted
 #   kind: deny
-#   message: "{asked}: license {license} covers {covers}, not this name"
+#   message: "{asked}: license {license} covers {what}, not this name"
 #   remedy: Ask for a name that it covers, or for a wider license
 text["tag_not_granted"] := _text(rego.metadata.rule())
 
@@ -56,7 +56,7 @@ text["tag_not_granted"] := _text(rego.metadata.rule())
 # custom:
 #   code: version_not_granted
 #   kind: deny
-#   message: "{asked}: license {license} covers {covers}"
+#   message: "{asked}: license {license} covers {what}"
 #   remedy: Ask for a version in that range, or for a wider license
 text["version_not_granted"] := _text(rego.metadata.rule())
 
@@ -66,7 +66,7 @@ text["version_not_granted"] := _text(rego.metadata.rule())
 # custom:
 #   code: channel_not_granted
 #   kind: deny
-#   message: "{asked}: license {license} covers channel {channels}, not {channel}"
+#   message: "{asked}: license {license} covers channel {what}"
 #   remedy: Ask for a release of that channel, or for a wider license
 text["channel_not_granted"] := _text(rego.metadata.rule())
 

@@ -1,0 +1,61 @@
+package pullgate.miss
+
+import data.pullgate.check
+
+# METADATA
+# title: Furthest miss of a grant
+# description: |
+#   [level, code, candidate] of the candidate that comes furthest with the grant: level says
+#   how far. The candidates are asked together, check by check, because a layer may be reached
+#   by a thousand versions; the first check that leaves none of them is the miss. Undefined
+#   when a candidate passes whole.
+furthest(grant, present, time) := _short(grant, present) if {
+	count(_covered(grant, present)) == 0
+} else := [14, "withdrawn", revoked[0]] if {
+	lets_through(grant)
+	check.not_revoked(grant, time)
+	check.not_suspended(grant, time)
+	revoked := [candidate |
+		some candidate in _covered(grant, present)
+		not check.not_revoked_digest(candidate, time)
+	]
+} else := [level, code, _covered(grant, present)[0]] if {
+	[level, code] := state(grant, time)
+} else := miss if {
+	miss := version(grant, _covered(grant, present), present, time)
+} else := _short(grant, [candidate | some candidate in present; not candidate in _covered(grant, present)]) if {
+	count(_standing_releases(_covered(grant, present), time)) == 0
+}
+
+# METADATA
+# title: Lets through
+# description: The grant's license does not enforce checks 6 to 13.
+lets_through(grant) if grant.enforcement in {"warn", "observe"}
+
+# METADATA
+# title: Miss of a license
+# description: Checks 4 to 7, which ask nothing of the candidate.
+state(grant, time) := [4, "revoked"] if {
+	not check.not_revoked(grant, time)
+} else := [5, "suspended"] if {
+	not check.not_suspended(grant, time)
+} else := [6, "not_started"] if {
+	not check.started(grant, time)
+} else := [7, "terminated"] if {
+	not check.not_terminated(grant, time)
+}
+
+# METADATA
+# title: Miss of a list
+# description: Checks 4 to 7 and 12 of a grant that names the repository.
+list(grant, time) := miss if {
+	miss := state(grant, time)
+} else := [13, ended(grant)] if {
+	not check.standing(grant, time)
+}
+
+# METADATA
+# title: Ended
+ended(grant) := "trial_ended" if {
+	grant.type == "trial"
+} else := "expired"
