@@ -1,8 +1,8 @@
 # METADATA
 # title: Fixtures
 # description: |
-#   Small documents that a case changes where it differs. Instants are small numbers; now is
-#   5,000,000, five days of seconds more or less are of no matter.
+#   Small documents that a case changes where it differs. Instants are small numbers around
+#   now.
 package pullgate_test
 
 now := 5000000
