@@ -1,8 +1,8 @@
 // Package license is the license model: what a license grants, how license files are read,
 // and how a malformed one is rejected.
 //
-// Parse reads a directory of YAML files (design §3) into a Set or returns every problem
-// with its file, line and column. A Set is complete and consistent: references resolve,
+// Load reads a directory of YAML files, and Parse files that are in memory already, into a Set
+// or every problem with its file, line and column (docs/licenses.md). A Set is complete and consistent: references resolve,
 // plans are applied, dates are instants. What depends on the day a bundle is made is left to
 // License.Schedule, which is pure.
 package license
@@ -28,8 +28,6 @@ type Set struct {
 	Customers  []Customer
 	Licenses   []License // with their plans applied
 	Public     []Public
-
-	licensesOf map[string][]int // customer id → indexes of Licenses
 }
 
 // Registry is an upstream behind one or more authorities.
@@ -125,6 +123,7 @@ type Identity struct {
 // Type of a license.
 type Type string
 
+// The types of a license (docs/licenses.md): what each needs and what follows its end.
 const (
 	Perpetual    Type = "perpetual"
 	Subscription Type = "subscription"

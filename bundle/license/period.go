@@ -72,9 +72,6 @@ func (p Period) AddTo(t time.Time) time.Time {
 	return time.Unix(p.addTo(t.Unix(), t.Location()), 0).In(t.Location())
 }
 
-// SubtractFrom is t minus the period, by the rules of AddTo.
-func (p Period) SubtractFrom(t time.Time) time.Time { return p.times(-1).AddTo(t) }
-
 func (p Period) addTo(t int64, loc *time.Location) int64 {
 	if p.months != 0 || p.days != 0 {
 		local := time.Unix(t, 0).In(loc)

@@ -37,16 +37,6 @@ func (s *Set) License(id string) *License {
 	return find(s.Licenses, id, func(r *License) string { return r.ID })
 }
 
-// LicensesOf returns the licenses of a customer in order of their ids.
-func (s *Set) LicensesOf(customer string) []*License {
-	indexes := s.licensesOf[customer]
-	out := make([]*License, len(indexes))
-	for i, n := range indexes {
-		out[i] = &s.Licenses[n]
-	}
-	return out
-}
-
 // Held lists the features that the license holds, sorted: those that are present and neither
 // false, 0 nor empty.
 func (l *License) Held() []string {
@@ -129,10 +119,6 @@ func (p *parser) set() *Set {
 	slices.SortFunc(s.Releases, func(a, b Release) int {
 		return cmp.Or(strings.Compare(a.Product, b.Product), a.Version.Compare(b.Version), strings.Compare(a.ID, b.ID))
 	})
-	s.licensesOf = make(map[string][]int, len(s.Customers))
-	for i := range s.Licenses {
-		s.licensesOf[s.Licenses[i].Customer] = append(s.licensesOf[s.Licenses[i].Customer], i)
-	}
 	p.replacements(s)
 	return s
 }
