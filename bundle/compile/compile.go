@@ -26,7 +26,6 @@ const (
 	pathPublic     = "pullgate/public/data.json"
 	pathRegistries = "pullgate/registries/data.json"
 	pathIdentities = "pullgate/identities/data.json"
-	pathIndex      = "index.bin"
 )
 
 // Input is everything a bundle is made of. Compile does not change or keep it.
@@ -80,7 +79,7 @@ func Compile(in *Input) (*bundle.Content, []Warning, error) {
 	if err := c.data(files); err != nil {
 		return nil, nil, err
 	}
-	if files[pathIndex], err = c.index(); err != nil {
+	if files[bundle.IndexPath], err = c.index(); err != nil {
 		return nil, nil, fmt.Errorf("compile index: %w", err)
 	}
 	c.warnLicenses()
@@ -100,7 +99,6 @@ type compiler struct {
 	in       *Input
 	set      *license.Set
 	licenses []*license.License // by id
-	replaced map[string]int64   // license id → the start of what replaces it
 
 	products map[string]*product
 	repos    []*repository            // by registry, then name
@@ -130,17 +128,10 @@ func newCompiler(in *Input) (*compiler, error) {
 	c := &compiler{
 		in: in, set: in.Set,
 		products: map[string]*product{}, byName: map[string][]*repository{}, expanded: map[string][]string{},
-		replaced: map[string]int64{}, versions: map[string][]knownVersion{},
+		versions: map[string][]knownVersion{},
 	}
 	for i := range c.set.Licenses {
-		l := &c.set.Licenses[i]
-		c.licenses = append(c.licenses, l)
-		if l.Replaces != "" {
-			start := l.Schedule(in.IssuedAt).Starts
-			if old, ok := c.replaced[l.Replaces]; !ok || start < old {
-				c.replaced[l.Replaces] = start
-			}
-		}
+		c.licenses = append(c.licenses, &c.set.Licenses[i])
 	}
 	slices.SortFunc(c.licenses, func(a, b *license.License) int { return cmp.Compare(a.ID, b.ID) })
 

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pullgate/pullgate/bundle"
@@ -84,7 +83,7 @@ func (c *compiler) customer(u *license.Customer, licenses []*license.License) *c
 	for _, l := range licenses {
 		ld := c.license(l)
 		doc.Licenses[l.ID] = ld
-		boundaries, held := ld.boundaries(), held(l.Features)
+		boundaries, held := ld.boundaries(), l.Held()
 		for n := range l.Grants {
 			g := &l.Grants[n]
 			gd := &grantDoc{
@@ -129,7 +128,7 @@ func (c *compiler) license(l *license.License) licenseDoc {
 		Type: l.Type, Features: l.Features, Enforcement: cmp.Or(l.Enforcement, "enforce"),
 		Starts: instant(s.Starts), Ends: instant(s.Ends), Updates: instant(s.Updates),
 		Grace: instant(s.Grace), Terminates: instant(s.Terminates),
-		Revoked: never, Suspended: [2]instant{never, never}, Replaced: never,
+		Revoked: never, Suspended: [2]instant{never, never}, Replaced: instant(l.ReplacedAt),
 	}
 	if d.Features == nil {
 		d.Features = map[string]any{}
@@ -140,9 +139,6 @@ func (c *compiler) license(l *license.License) licenseDoc {
 	if l.Suspended != nil {
 		d.Suspended = [2]instant{instant(l.Suspended.At), instant(l.Suspended.Until)}
 		d.PublicReason = cmp.Or(d.PublicReason, l.Suspended.PublicReason)
-	}
-	if at, ok := c.replaced[l.ID]; ok {
-		d.Replaced = instant(at)
 	}
 	return d
 }
@@ -158,27 +154,6 @@ func (d *licenseDoc) boundaries() []int64 {
 	}
 	slices.Sort(out)
 	return slices.Compact(out)
-}
-
-// held names the features that are present and neither false, 0 nor empty, sorted.
-func held(features map[string]any) []string {
-	out := []string{}
-	for name, v := range features {
-		text, err := json.Marshal(v)
-		if err != nil {
-			continue
-		}
-		switch string(text) {
-		case "false", `""`, "[]", "{}", "null":
-			continue
-		}
-		if n, err := strconv.ParseFloat(string(text), 64); err == nil && n == 0 {
-			continue
-		}
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
 }
 
 func ranges(rs version.Ranges) [][2]json.RawMessage {

@@ -104,7 +104,11 @@ func TestDocumentsEncodeCanonically(t *testing.T) {
 			Channels: []string{}, Constraint: &constraint, Patterns: []string{}, Ranges: ranges(nil), Tags: map[string]bool{},
 		},
 		keyDoc{Addresses: []string{}, Repositories: []string{}},
-		publicDoc{}, registryDoc{}, identitiesDoc{}, jwtDoc{}, mtlsDoc{},
+		publicDoc{},
+		registryDoc{},
+		identitiesDoc{},
+		jwtDoc{},
+		mtlsDoc{},
 	} {
 		text, err := json.Marshal(doc)
 		if err != nil {

@@ -141,8 +141,10 @@ func show(c index.Candidate) string {
 		at   int64
 		none int64
 	}{
-		{"released", c.Released, index.Always}, {"withdrawn", c.WithdrawnAt, index.Never},
-		{"retires", c.RetiresAt, index.Never}, {"revoked", c.RevokedAt, index.Never},
+		{"released", c.Released, index.Always},
+		{"withdrawn", c.WithdrawnAt, index.Never},
+		{"retires", c.RetiresAt, index.Never},
+		{"revoked", c.RevokedAt, index.Never},
 	} {
 		if i.at != i.none {
 			fmt.Fprintf(&out, " %s %s", i.name, time.Unix(i.at, 0).UTC().Format("01-02"))
