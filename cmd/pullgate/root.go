@@ -30,7 +30,19 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	understood := false
+	eachCommand(root, func(c *cobra.Command) {
+		if ask := c.RunE; ask != nil && !c.HasSubCommands() {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				understood = true
+				return ask(cmd, args)
+			}
+		}
+	})
+	cmd, err := root.ExecuteContextC(ctx)
+	if err != nil && !understood && !strings.Contains(err.Error(), "--help") {
+		err = fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
+	}
 	switch {
 	case err == nil:
 		return exitYes
@@ -70,7 +82,31 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 		bundleCommand(), catalogCommand(), keyCommand(),
 		serveCommand(), decisionsCommand(), configCommand(), versionCommand(),
 	)
+	// A command that only holds others does nothing by itself. cobra would print its help and
+	// call that a yes.
+	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	eachCommand(root, func(c *cobra.Command) {
+		if c.RunE != nil {
+			return
+		}
+		c.RunE = func(cmd *cobra.Command, _ []string) error {
+			var names []string
+			for _, sub := range cmd.Commands() {
+				names = append(names, sub.Name())
+			}
+			return fmt.Errorf("which command: %s?", strings.Join(names, ", "))
+		}
+	})
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
 	return root
+}
+
+// eachCommand calls f with cmd and every command below it.
+func eachCommand(cmd *cobra.Command, f func(*cobra.Command)) {
+	f(cmd)
+	for _, sub := range cmd.Commands() {
+		eachCommand(sub, f)
+	}
 }
 
 // addOutput adds -o and returns a function that resolves it: table on a terminal, else json.
