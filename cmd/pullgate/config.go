@@ -3,10 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -137,13 +139,19 @@ func loadSettings(f *pflag.FlagSet, s *settings, file string) (origin, error) {
 		}
 		from[fl.Name] = where
 	})
-	return from, errors.Join(append(errs, s.validate()...)...)
+	if len(errs) == 0 { // a value that cannot be read is not judged as well
+		errs = s.validate()
+	}
+	return from, errors.Join(errs...)
 }
 
 func (s *settings) validate() []error {
 	var errs []error
 	if s.LogFormat != "text" && s.LogFormat != "json" {
 		errs = append(errs, fmt.Errorf("log-format %q: want text or json", s.LogFormat))
+	}
+	if _, err := newLogger(io.Discard, s.LogFormat, s.LogLevel); err != nil {
+		errs = append(errs, err)
 	}
 	if s.CrawlEvery < time.Second {
 		errs = append(errs, fmt.Errorf("crawl-every %s: want at least 1s", s.CrawlEvery))
@@ -233,16 +241,36 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 
 // decodeStrict decodes a node and refuses unknown fields.
 func decodeStrict(n *yaml.Node, into any, at func(*yaml.Node, string, ...any) error) []error {
-	data, err := yaml.Marshal(n)
-	if err == nil {
-		dec := yaml.NewDecoder(strings.NewReader(string(data)))
-		dec.KnownFields(true)
-		err = dec.Decode(into)
+	errs := unknownFields(n, reflect.TypeOf(into).Elem(), at)
+	if err := n.Decode(into); err != nil && len(errs) == 0 {
+		return []error{at(n, "%s", strings.Join(strings.Fields(err.Error()), " "))}
 	}
-	if err != nil {
-		return []error{at(n, "%s", strings.ReplaceAll(err.Error(), "\n", "; "))}
+	return errs
+}
+
+// unknownFields returns an error for each key that has no field in t, a struct with yaml tags
+// or a map of such structs.
+func unknownFields(n *yaml.Node, t reflect.Type, at func(*yaml.Node, string, ...any) error) []error {
+	if n.Kind != yaml.MappingNode {
+		return nil // decoding says what is wrong
 	}
-	return nil
+	var known []string
+	if t.Kind() == reflect.Struct {
+		for i := range t.NumField() {
+			known = append(known, t.Field(i).Tag.Get("yaml"))
+		}
+	}
+	var errs []error
+	for i := 0; i < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch {
+		case t.Kind() == reflect.Map:
+			errs = append(errs, unknownFields(value, t.Elem(), at)...)
+		case t.Kind() == reflect.Struct && !slices.Contains(known, key.Value):
+			errs = append(errs, at(key, "unknown field %q; known here: %s", key.Value, strings.Join(known, ", ")))
+		}
+	}
+	return errs
 }
 
 // readSecretFile reads a secret that others may not read; its group may.
@@ -277,16 +305,12 @@ func configCommand() *cobra.Command {
 		addServeFlags(c.Flags(), &s)
 		c.Flags().StringVar(&file, "config", "", "configuration file")
 		c.RunE = func(cmd *cobra.Command, _ []string) error {
+			if cmd.Name() == "check" {
+				return s.check(cmd, file)
+			}
 			from, err := loadSettings(cmd.Flags(), &s, file)
 			if err != nil {
 				return err
-			}
-			if err := s.checkFiles(); err != nil {
-				return err
-			}
-			if cmd.Name() == "check" {
-				fmt.Fprintln(cmd.OutOrStdout(), "ok")
-				return nil
 			}
 			return s.print(cmd, from)
 		}
@@ -295,12 +319,31 @@ func configCommand() *cobra.Command {
 	return cmd
 }
 
+// check prints what is wrong, on standard output like `pullgate check`.
+func (s *settings) check(cmd *cobra.Command, file string) error {
+	if file != "" {
+		if _, err := os.ReadFile(file); err != nil {
+			return err
+		}
+	}
+	_, err := loadSettings(cmd.Flags(), s, file)
+	if err == nil {
+		err = s.checkFiles()
+	}
+	if err != nil {
+		fmt.Fprintln(cmd.OutOrStdout(), err)
+		return errNo
+	}
+	fmt.Fprintln(cmd.OutOrStdout(), "ok")
+	return nil
+}
+
 // checkFiles checks what the settings point to.
 func (s *settings) checkFiles() error {
 	var errs []error
 	if s.Licenses != "" {
 		if _, err := os.ReadDir(s.Licenses); err != nil {
-			errs = append(errs, fmt.Errorf("licenses: %w", err))
+			errs = append(errs, fmt.Errorf("licenses: %w; name the directory of license files, `pullgate init DIR` writes a first one", err))
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
