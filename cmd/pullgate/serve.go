@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -261,8 +262,7 @@ func serveAdmin(ctx context.Context, l net.Listener, h http.Handler) error {
 
 // portHint adds the remedy to the error of a port that somebody else has.
 func portHint(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "listen" {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%w; stop what listens there, or name another address (port 0 takes a free one and prints it)", err)
 	}
 	return err
