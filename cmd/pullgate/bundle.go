@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -53,7 +54,7 @@ func bundleKeygenCommand() *cobra.Command {
 				return err
 			}
 			if err := writeNew(out+".pub", public, 0o644); err != nil {
-				return err
+				return errors.Join(err, os.Remove(out+".key"))
 			}
 			signer, err := bundle.NewSigner(key)
 			if err != nil {
@@ -200,6 +201,10 @@ func bundleVerifyCommand() *cobra.Command {
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := readBundle(args[0], keys, bundle.ReadOptions{Name: name, MinSerial: minSerial})
+			var unread *unreadError
+			if errors.As(err, &unread) {
+				return err
+			}
 			if err != nil {
 				fmt.Fprintf(cmd.OutOrStdout(), "%s: refused: %v\n", args[0], err)
 				return errNo
@@ -215,18 +220,28 @@ func bundleVerifyCommand() *cobra.Command {
 	return cmd
 }
 
-// readBundle reads and verifies a bundle file.
+// unreadError is why a bundle could not be verified at all: nothing is known of it.
+type unreadError struct{ error }
+
+func (e *unreadError) Unwrap() error { return e.error }
+
+// readBundle reads and verifies a bundle file. What keeps it from verifying is an *unreadError.
 func readBundle(path string, keyFiles []string, opts bundle.ReadOptions) (*bundle.Bundle, error) {
 	ring, err := readKeyRing(keyFiles)
 	if err != nil {
-		return nil, err
+		return nil, &unreadError{err}
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, err
+		return nil, &unreadError{err}
 	}
 	defer f.Close()
-	return bundle.Read(f, ring, opts)
+	b, err := bundle.Read(f, ring, opts)
+	var io *fs.PathError
+	if errors.As(err, &io) {
+		return nil, &unreadError{err}
+	}
+	return b, err
 }
 
 func bundleInspectCommand() *cobra.Command {
