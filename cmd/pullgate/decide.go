@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -82,6 +83,8 @@ Exit codes: 0 allowed, 1 denied, 2 could not find out.`,
 		switch {
 		case err != nil:
 			return err
+		case d.Code == authz.CodeStale:
+			return fmt.Errorf("stale: the bundle must not be used from %s on; name an earlier instant with --at, or build a new bundle", instantText(b.NotAfter()))
 		case d.Outcome == authz.OutcomeError:
 			return fmt.Errorf("%s: %s", d.Code, d.Detail)
 		case d.Outcome == authz.OutcomeDeny:
@@ -198,7 +201,11 @@ func decideOnce(ctx context.Context, b *bundle.Bundle, req *authz.Request, as st
 	}
 	gen := e.Generation()
 	if as != "" {
-		if !strings.Contains(string(b.File("pullgate/customers/data.json")), fmt.Sprintf("%q:{", as)) {
+		var customers map[string]json.RawMessage
+		if err := json.Unmarshal(b.File("pullgate/customers/data.json"), &customers); err != nil {
+			return nil, err
+		}
+		if customers[as] == nil {
 			return nil, fmt.Errorf("--as %s: no such customer", as)
 		}
 		gen = asCustomer{gen, as}
