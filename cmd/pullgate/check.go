@@ -31,8 +31,8 @@ Exit codes: 0 clean (warnings included), 1 mistakes, 2 the directory cannot be r
 			snap, err := source.Dir{Path: args[0]}.Load(cmd.Context())
 			var wrong license.Errors
 			if errors.As(err, &wrong) {
-				fmt.Fprintln(out, wrong.Error())
-				fmt.Fprintf(cmd.ErrOrStderr(), "%d mistakes; nothing is used until they are mended\n", len(wrong))
+				fmt.Fprintln(out, err)
+				fmt.Fprintf(cmd.ErrOrStderr(), "mistakes: %d; nothing is used until they are mended\n", len(wrong))
 				return errNo
 			}
 			if err != nil {
