@@ -2,9 +2,9 @@
 // and how a malformed one is rejected.
 //
 // Load reads a directory of YAML files, and Parse files that are in memory already, into a Set
-// or every problem with its file, line and column (docs/licenses.md). A Set is complete and consistent: references resolve,
-// plans are applied, dates are instants. What depends on the day a bundle is made is left to
-// License.Schedule, which is pure.
+// or every problem with its file, line and column (docs/licenses.md). A Set is complete and
+// consistent: references resolve, plans are applied, dates are instants. What depends on the day
+// a bundle is made is left to License.Schedule, which is pure.
 package license
 
 import (

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// maxFolders bounds how deep folders nest; a symbolic link that leads back ends there.
-const maxFolders = 32
+// MaxFolders bounds how deep folders nest; a symbolic link that leads back ends there.
+const MaxFolders = 32
 
 // Load reads every *.yaml and *.yml file below the root of fsys. Names that begin with a dot
 // are skipped, and so is the folder rules/ at the root, which holds vendor rules. The error is
@@ -49,7 +49,7 @@ func (l *loader) fail(name, msg string) {
 }
 
 func (l *loader) folder(dir string, depth int) {
-	if depth > maxFolders {
+	if depth > MaxFolders {
 		l.fail(dir, "folders nest too deep: a symbolic link may lead back to a folder above it")
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/pullgate/pullgate/bundle/license"
 )
 
 // look is what a directory looks like from outside: it changes whenever a file could have.
@@ -18,9 +20,6 @@ type look struct {
 	dirs  []string // its folders
 	took  time.Duration
 }
-
-// maxFolders is license.Load's own bound, against links that lead back.
-const maxFolders = 32
 
 // look takes in names, links, sizes and times of everything that may matter, and reads no file.
 func (d Dir) look() look {
@@ -61,7 +60,7 @@ func (l *looker) folder(dir string, depth int) {
 	if err != nil {
 		fmt.Fprintf(l.h, "%s: %v\n", dir, err)
 	}
-	if depth > maxFolders {
+	if depth > license.MaxFolders {
 		return
 	}
 	for _, e := range entries {
