@@ -86,7 +86,7 @@ type Decision struct {
 	Referrers []Descriptor
 
 	Cached   string        // none, l1, l2
-	Duration time.Duration // from classify to reply
+	Duration time.Duration // of Gate.Decide, without recording
 	// Detail is the internal cause of an OutcomeError for logs. It never reaches a client.
 	Detail string
 }

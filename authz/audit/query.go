@@ -20,6 +20,7 @@ import (
 // which is that of their times but for requests that were decided at once.
 type Order bool
 
+// The orders of Query. NewestFirst reads files from their ends.
 const (
 	OldestFirst Order = false
 	NewestFirst Order = true

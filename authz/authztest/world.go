@@ -98,7 +98,7 @@ func addKey(set *license.Set, who, hash string) error {
 func (src *sources) world(ctx context.Context, at time.Time) (*World, error) {
 	content, _, err := compile.Compile(&compile.Input{
 		Set: src.set, Catalog: src.catalog, Modules: policies.Modules(), Rules: src.rules,
-		Name: "default", Serial: 1, IssuedAt: at.Unix(), NotAfter: license.Never,
+		Name: bundle.DefaultName, Serial: 1, IssuedAt: at.Unix(), NotAfter: license.Never,
 	})
 	if err != nil {
 		return nil, err
@@ -107,7 +107,7 @@ func (src *sources) world(ctx context.Context, at time.Time) (*World, error) {
 	if _, err := bundle.Write(&buf, content, src.signer); err != nil {
 		return nil, err
 	}
-	b, err := bundle.Read(&buf, src.ring, bundle.ReadOptions{Name: "default"})
+	b, err := bundle.Read(&buf, src.ring, bundle.ReadOptions{Name: bundle.DefaultName})
 	if err != nil {
 		return nil, err
 	}

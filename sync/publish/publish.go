@@ -23,7 +23,7 @@ const DefaultValidity = 72 * time.Hour
 
 // Config says what to publish and to whom. Signer, Ring and Deliver are required.
 type Config struct {
-	Name     string        // the set of customers it serves; "" is "default"
+	Name     string        // the set of customers it serves; "" is bundle.DefaultName
 	Validity time.Duration // 0: DefaultValidity
 	Signer   *bundle.Signer
 	Ring     *bundle.KeyRing // what the result is verified with before it is delivered
@@ -56,7 +56,7 @@ var ErrNoLicenses = errors.New("no good set of license files yet")
 // New returns a Publisher with nothing to publish yet.
 func New(cfg Config) *Publisher {
 	if cfg.Name == "" {
-		cfg.Name = "default"
+		cfg.Name = bundle.DefaultName
 	}
 	if cfg.Validity <= 0 {
 		cfg.Validity = DefaultValidity
