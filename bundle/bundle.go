@@ -46,29 +46,19 @@ var (
 	pathPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*$`)
 )
 
-// Manifest is what a bundle says about itself.
-type Manifest struct {
-	// Name is the set of customers the bundle serves; it is also the scope of the signature.
-	Name string
-	// Serial orders the bundles of one name.
-	Serial int64
-	// IssuedAt is when the bundle was compiled, in Unix seconds.
-	IssuedAt int64
-	// NotAfter is the instant from which the bundle must not be used (Unix seconds, or Never).
-	NotAfter int64
-	// PolicyDigest identifies the Rego in the bundle, see PolicyDigest.
-	PolicyDigest string
-	// Revision identifies the content, see Revision.
-	Revision string
+// manifest is what a bundle says about itself; the methods of Bundle explain it.
+type manifest struct {
+	Name                       string
+	Serial, IssuedAt, NotAfter int64
+	PolicyDigest, Revision     string
 }
 
 // Bundle is a bundle that was written or read. It is immutable and safe for concurrent use.
 type Bundle struct {
-	Manifest Manifest
-
-	keyID string
-	files map[string][]byte
-	paths []string
+	manifest manifest
+	keyID    string
+	files    map[string][]byte
+	paths    []string
 }
 
 // Content is what Write makes a bundle of.
@@ -95,22 +85,22 @@ func (b *Bundle) Paths() []string { return slices.Clone(b.paths) }
 
 // Revision identifies the content: the SHA-256, in hex, over the path and SHA-256 of every file
 // but manifest and signature. Equal content has the same revision whatever its serial and times.
-func (b *Bundle) Revision() string { return b.Manifest.Revision }
+func (b *Bundle) Revision() string { return b.manifest.Revision }
 
-// Name is the set of customers the bundle serves.
-func (b *Bundle) Name() string { return b.Manifest.Name }
+// Name is the set of customers the bundle serves; it is also the scope of the signature.
+func (b *Bundle) Name() string { return b.manifest.Name }
 
 // Serial is the bundle's number; a higher one replaces a lower one.
-func (b *Bundle) Serial() int64 { return b.Manifest.Serial }
+func (b *Bundle) Serial() int64 { return b.manifest.Serial }
 
 // IssuedAt is when the bundle was compiled, in Unix seconds.
-func (b *Bundle) IssuedAt() int64 { return b.Manifest.IssuedAt }
+func (b *Bundle) IssuedAt() int64 { return b.manifest.IssuedAt }
 
 // NotAfter is the instant from which the bundle must not be used (Unix seconds, or Never).
-func (b *Bundle) NotAfter() int64 { return b.Manifest.NotAfter }
+func (b *Bundle) NotAfter() int64 { return b.manifest.NotAfter }
 
-// PolicyDigest identifies the Rego in the bundle.
-func (b *Bundle) PolicyDigest() string { return b.Manifest.PolicyDigest }
+// PolicyDigest identifies the Rego in the bundle, see the function PolicyDigest.
+func (b *Bundle) PolicyDigest() string { return b.manifest.PolicyDigest }
 
 // KeyID is the id of the key that vouches for the bundle: the one it was written with, or the one
 // of the ring that verified it. It is "" when nobody does.

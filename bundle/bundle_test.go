@@ -78,6 +78,6 @@ func TestReadReturnsWhatWasWritten(t *testing.T) {
 		t.Error(diff)
 	}
 	if read.KeyID() == "" || read.Serial() != 7 || read.Revision() == "" {
-		t.Errorf("%+v", read.Manifest)
+		t.Errorf("%+v", read.manifest)
 	}
 }

@@ -62,14 +62,14 @@ func (b *Bundle) read(t *tarReader, ring *KeyRing, opts ReadOptions) error {
 	if name != ManifestPath {
 		return formatError(printable(name), "first file; want %s", ManifestPath)
 	}
-	manifest, manifestSum, err := t.file(maxSmallFile)
+	text, manifestSum, err := t.file(maxSmallFile)
 	if err != nil {
 		return err
 	}
-	if b.Manifest, err = readManifest(manifest); err != nil {
+	if b.manifest, err = readManifest(text); err != nil {
 		return err
 	}
-	b.add(ManifestPath, manifest)
+	b.add(ManifestPath, text)
 
 	name, err = t.next()
 	if err != nil {
@@ -104,7 +104,7 @@ func (b *Bundle) read(t *tarReader, ring *KeyRing, opts ReadOptions) error {
 
 // admit checks the manifest against the signature and against what the caller takes.
 func (b *Bundle) admit(sig *signed, manifestSum [sha256.Size]byte, opts ReadOptions) error {
-	m := &b.Manifest
+	m := &b.manifest
 	if sig != nil {
 		if sig.scope != m.Name {
 			return fmt.Errorf("%w: signed for %q, named %q", ErrWrongName, sig.scope, m.Name)
@@ -165,7 +165,7 @@ func (b *Bundle) readContent(t *tarReader, name string, sig *signed) error {
 			}
 		}
 	}
-	if r := revision(sums); r != b.Manifest.Revision {
+	if r := revision(sums); r != b.manifest.Revision {
 		return formatError(ManifestPath, "revision is not that of the content")
 	}
 	return nil

@@ -383,7 +383,7 @@ func FuzzRead(f *testing.F) {
 		if b == nil {
 			return
 		}
-		m := b.Manifest
+		m := b.manifest
 		c := &Content{Name: m.Name, Serial: m.Serial, IssuedAt: m.IssuedAt, NotAfter: m.NotAfter, PolicyDigest: m.PolicyDigest, Files: map[string][]byte{}}
 		for _, p := range b.Paths() {
 			if p != ManifestPath && p != SignaturesPath {

@@ -63,7 +63,7 @@ func Write(w io.Writer, c *Content, s *Signer) (*Bundle, error) {
 
 // assemble checks the content and adds manifest and signature.
 func assemble(c *Content, s *Signer) (*Bundle, error) {
-	m := Manifest{Name: c.Name, Serial: c.Serial, IssuedAt: c.IssuedAt, NotAfter: c.NotAfter, PolicyDigest: c.PolicyDigest}
+	m := manifest{Name: c.Name, Serial: c.Serial, IssuedAt: c.IssuedAt, NotAfter: c.NotAfter, PolicyDigest: c.PolicyDigest}
 	if m.Name == "" {
 		m.Name = DefaultName
 	}
@@ -89,13 +89,13 @@ func assemble(c *Content, s *Signer) (*Bundle, error) {
 	}
 	m.Revision = revision(sums)
 
-	manifest, err := CanonicalJSON(m.file())
+	text, err := CanonicalJSON(m.file())
 	if err != nil {
 		return nil, err
 	}
-	files[ManifestPath] = manifest
-	sums[ManifestPath] = sha256.Sum256(manifest)
-	b := &Bundle{Manifest: m, files: files}
+	files[ManifestPath] = text
+	sums[ManifestPath] = sha256.Sum256(text)
+	b := &Bundle{manifest: m, files: files}
 	if s != nil {
 		if files[SignaturesPath], err = s.signatureFile(m.Name, sums); err != nil {
 			return nil, err
@@ -127,7 +127,7 @@ func checkFile(p string, data []byte) error {
 	return nil
 }
 
-func (m *Manifest) check() error {
+func (m *manifest) check() error {
 	switch {
 	case !namePattern.MatchString(m.Name):
 		return formatError(ManifestPath, "name %q; want %s", m.Name, namePattern)
@@ -141,7 +141,7 @@ func (m *Manifest) check() error {
 	return nil
 }
 
-func (m *Manifest) file() manifestFile {
+func (m *manifest) file() manifestFile {
 	f := manifestFile{
 		Roots: roots, RegoVersion: 1, Revision: m.Revision,
 		Metadata: metadata{Format: Format, Name: m.Name, Serial: m.Serial, IssuedAt: m.IssuedAt, PolicyDigest: m.PolicyDigest},
@@ -153,21 +153,21 @@ func (m *Manifest) file() manifestFile {
 }
 
 // readManifest decodes .manifest and checks that it is as Write makes it.
-func readManifest(data []byte) (Manifest, error) {
+func readManifest(data []byte) (manifest, error) {
 	// The format first: a newer one may have any other fields.
 	var probe struct{ Metadata struct{ Format int } }
 	if err := json.Unmarshal(data, &probe); err != nil {
-		return Manifest{}, formatError(ManifestPath, "not a manifest")
+		return manifest{}, formatError(ManifestPath, "not a manifest")
 	}
 	if probe.Metadata.Format != Format {
-		return Manifest{}, formatError(ManifestPath, "format %d, this program reads format %d", probe.Metadata.Format, Format)
+		return manifest{}, formatError(ManifestPath, "format %d, this program reads format %d", probe.Metadata.Format, Format)
 	}
 	var f manifestFile
 	if err := decodeExact(data, &f); err != nil {
-		return Manifest{}, formatError(ManifestPath, "%v", err)
+		return manifest{}, formatError(ManifestPath, "%v", err)
 	}
 	md := f.Metadata
-	m := Manifest{
+	m := manifest{
 		Name: md.Name, Serial: md.Serial, IssuedAt: md.IssuedAt, NotAfter: Never,
 		PolicyDigest: md.PolicyDigest, Revision: f.Revision,
 	}
@@ -176,11 +176,11 @@ func readManifest(data []byte) (Manifest, error) {
 	}
 	switch {
 	case f.RegoVersion != 1:
-		return Manifest{}, formatError(ManifestPath, "rego_version %d; want 1", f.RegoVersion)
+		return manifest{}, formatError(ManifestPath, "rego_version %d; want 1", f.RegoVersion)
 	case !slices.Equal(f.Roots, roots):
-		return Manifest{}, formatError(ManifestPath, "roots %q; want %q", f.Roots, roots)
+		return manifest{}, formatError(ManifestPath, "roots %q; want %q", f.Roots, roots)
 	case md.NotAfter != nil && *md.NotAfter == Never:
-		return Manifest{}, formatError(ManifestPath, "not_after is out of range")
+		return manifest{}, formatError(ManifestPath, "not_after is out of range")
 	}
 	return m, m.check()
 }

@@ -136,8 +136,8 @@ func TestAnyContentRoundTrips(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if read.Manifest != wrote.Manifest || !slices.Equal(read.Paths(), wrote.Paths()) {
-			t.Fatalf("%+v became %+v", wrote.Manifest, read.Manifest)
+		if read.manifest != wrote.manifest || !slices.Equal(read.Paths(), wrote.Paths()) {
+			t.Fatalf("%+v became %+v", wrote.manifest, read.manifest)
 		}
 		for p, data := range c.Files {
 			if !bytes.Equal(read.File(p), data) {
