@@ -2,12 +2,9 @@ package main
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"io"
 )
 
 // dataDir is the state directory of one pullgate.
@@ -39,15 +36,3 @@ func (d *dataDir) decisions() string { return filepath.Join(d.path, "decisions")
 
 // Close gives the lock back.
 func (d *dataDir) Close() error { return d.lock.Close() }
-
-func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return nil, fmt.Errorf("log-level %q: want debug, info, warn or error", level)
-	}
-	opts := &slog.HandlerOptions{Level: l}
-	if format == "json" {
-		return slog.New(slog.NewJSONHandler(w, opts)), nil
-	}
-	return slog.New(slog.NewTextHandler(w, opts)), nil
-}
