@@ -172,13 +172,34 @@ func (g *generation) Evaluate(ctx context.Context, in *authz.Input) (authz.Verdi
 			return authz.Verdict{}, err
 		}
 	}
-	limits := &g.engine.limits
-	v, err := g.ask(ctx, g.engine.decisions, decisionQuery, &g.decision, in, candidates,
-		newBudget(ctx, limits.DecisionSteps, limits.DecisionTime))
+	steps, t := g.engine.limits.decision(len(in.Target.Candidates) * g.grants(in))
+	v, err := g.ask(ctx, g.engine.decisions, decisionQuery, &g.decision, in, candidates, newBudget(ctx, steps, t))
 	if err != nil {
 		return authz.Verdict{}, err
 	}
 	return verdictOf(v)
+}
+
+// grants counts those of the customer's grants that are about the resource.
+func (g *generation) grants(in *authz.Input) int {
+	c, err := g.store.customer(in.Subject.Customer)
+	if err != nil || c == nil {
+		return 0
+	}
+	res := &in.Target.Resource
+	return length(c.doc, "products", res.Product) + length(c.doc, "repositories", res.Repository)
+}
+
+// length is that of the list at table.name in a customer's document, 0 when there is none.
+func length(doc ast.Object, table, name string) int {
+	byName, _ := member(doc, table).(ast.Object)
+	if byName == nil || name == "" {
+		return 0
+	}
+	if list, ok := member(byName, name).(*ast.Array); ok {
+		return list.Len()
+	}
+	return 0
 }
 
 // Visible asks which candidates may be seen.

@@ -10,11 +10,12 @@ import (
 // Limits bound one evaluation. A step is one poll of topdown's Cancelled, about 0.6 µs of
 // ordinary Rego.
 type Limits struct {
-	DecisionSteps int           // default 5,000
-	DecisionTime  time.Duration // default 20 ms
+	DecisionSteps int           // default 5,000, and
+	DecisionEach  int           // 100 for each pair of a grant and a candidate: a layer that many versions share has many
+	DecisionTime  time.Duration // default 20 ms, longer in the proportion in which pairs add steps
 	VisibleSteps  int           // default 500, and
 	VisibleEach   int           // 400 for each candidate
-	VisibleTime   time.Duration // default 2 s
+	VisibleTime   time.Duration // default 2 s; it also bounds DecisionTime
 }
 
 func (l Limits) orDefault() Limits {
@@ -24,6 +25,7 @@ func (l Limits) orDefault() Limits {
 		}
 	}
 	set(&l.DecisionSteps, 5000)
+	set(&l.DecisionEach, 100)
 	set(&l.VisibleSteps, 500)
 	set(&l.VisibleEach, 400)
 	if l.DecisionTime == 0 {
@@ -33,6 +35,13 @@ func (l Limits) orDefault() Limits {
 		l.VisibleTime = 2 * time.Second
 	}
 	return l
+}
+
+// decision is what a question with so many pairs of a grant and a candidate may take.
+func (l *Limits) decision(pairs int) (steps int, t time.Duration) {
+	steps = l.DecisionSteps + pairs*l.DecisionEach
+	grown := time.Duration(float64(l.DecisionTime) * float64(steps) / float64(l.DecisionSteps))
+	return steps, max(l.DecisionTime, min(grown, l.VisibleTime))
 }
 
 var (
