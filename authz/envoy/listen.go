@@ -26,7 +26,7 @@ func listen(addr string, protected bool, mode fs.FileMode) (net.Listener, error)
 	}
 	l, err := net.ListenTCP("tcp", resolved)
 	if err != nil {
-		return nil, fmt.Errorf("gRPC address %s: %w: choose another with --grpc-addr, or stop who has it", addr, err)
+		return nil, fmt.Errorf("gRPC address %s: %w: choose another, or stop who has it", addr, err)
 	}
 	return l, nil
 }
@@ -45,7 +45,7 @@ func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	}
 	l, err := net.Listen("unix", path)
 	if err != nil {
-		return nil, fmt.Errorf("gRPC address unix:%s: %w: choose another with --grpc-addr, or stop who has it", path, err)
+		return nil, fmt.Errorf("gRPC address unix:%s: %w: choose another, or stop who has it", path, err)
 	}
 	if !strings.HasPrefix(path, "@") { // an abstract name has no permissions
 		if err := os.Chmod(path, mode); err != nil {

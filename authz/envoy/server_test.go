@@ -132,7 +132,7 @@ func TestPortInUseSaysWhatToDo(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	if _, err := envoy.New(envoy.Config{Addr: l.Addr().String(), Decider: &decider{}}); err == nil || !strings.Contains(err.Error(), "--grpc-addr") {
+	if _, err := envoy.New(envoy.Config{Addr: l.Addr().String(), Decider: &decider{}}); err == nil || !strings.Contains(err.Error(), "choose another") {
 		t.Errorf("error %v", err)
 	}
 }
