@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -63,14 +64,14 @@ func queryFilter(q url.Values, now time.Time) (audit.Filter, int, error) {
 		if key == "limit" {
 			n, err := strconv.Atoi(values[len(values)-1])
 			if err != nil || n < 1 || n > maxDecisionsPage {
-				return audit.Filter{}, 0, errUsage("limit: want 1 to %d", maxDecisionsPage)
+				return audit.Filter{}, 0, fmt.Errorf("limit: want 1 to %d", maxDecisionsPage)
 			}
 			limit = n
 			continue
 		}
 		list := f.list(key)
 		if list == nil {
-			return audit.Filter{}, 0, errUsage("unknown key %q", key)
+			return audit.Filter{}, 0, fmt.Errorf("unknown key %q", key)
 		}
 		*list = append(*list, values...)
 	}

@@ -26,7 +26,7 @@ func compileInput(snap *source.Snapshot, repositories []compile.Repository) *com
 	now := time.Now()
 	return &compile.Input{
 		Set: snap.Set, Catalog: repositories, Modules: policies.Modules(), Rules: snap.Rules,
-		Name: "default", Serial: now.Unix(), IssuedAt: now.Unix(), NotAfter: now.Add(publish.DefaultValidity).Unix(),
+		Name: bundle.DefaultName, Serial: now.Unix(), IssuedAt: now.Unix(), NotAfter: now.Add(publish.DefaultValidity).Unix(),
 	}
 }
 
@@ -121,7 +121,11 @@ bundle. The same inputs, --issued-at and --serial included, give the same bytes.
 			for _, w := range warnings {
 				fmt.Fprintf(cmd.ErrOrStderr(), "warning: %s\n", w)
 			}
-			b, err := writeBundle(out, content, signer)
+			var b *bundle.Bundle
+			err = replaceFile(out, func(w io.Writer) (err error) {
+				b, err = bundle.Write(w, content, signer)
+				return err
+			})
 			if err != nil {
 				return err
 			}
@@ -136,7 +140,7 @@ bundle. The same inputs, --issued-at and --serial included, give the same bytes.
 	f.StringVar(&issuedAt, "issued-at", "", "instant the bundle is issued at (default: now)")
 	f.StringVar(&notAfter, "not-after", "", "instant from which it must not be used (default: 72h after --issued-at)")
 	f.Int64Var(&serial, "serial", 0, "serial number, higher than that of every earlier bundle of this name (default: Unix seconds of --issued-at)")
-	f.StringVar(&name, "name", "default", "the set of customers it serves; also the signature's scope")
+	f.StringVar(&name, "name", bundle.DefaultName, "the set of customers it serves; also the signature's scope")
 	f.StringVar(&out, "out", "", "file to write")
 	for _, required := range []string{"licenses", "signing-key", "out"} {
 		_ = cmd.MarkFlagRequired(required)
@@ -161,33 +165,12 @@ func setTimes(in *compile.Input, issuedAt, notAfter string, serial int64) error 
 		in.NotAfter = t.Unix()
 	}
 	if in.NotAfter <= in.IssuedAt {
-		return errUsage("--not-after is not after --issued-at")
+		return errors.New("--not-after is not after --issued-at; give a later one")
 	}
 	if serial != 0 {
 		in.Serial = serial
 	}
 	return nil
-}
-
-// writeBundle writes a bundle through a temporary file, so that a reader never sees half of one.
-func writeBundle(path string, content *bundle.Content, signer *bundle.Signer) (*bundle.Bundle, error) {
-	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, err
-	}
-	b, err := bundle.Write(f, content, signer)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(tmp, path)
-	}
-	if err != nil {
-		_ = os.Remove(tmp)
-		return nil, err
-	}
-	return b, nil
 }
 
 func bundleVerifyCommand() *cobra.Command {
@@ -214,7 +197,7 @@ func bundleVerifyCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringSliceVar(&keys, "key-file", nil, "public key (PEM); repeatable, for rotation")
-	cmd.Flags().StringVar(&name, "name", "default", "name the bundle must have")
+	cmd.Flags().StringVar(&name, "name", bundle.DefaultName, "name the bundle must have")
 	cmd.Flags().Int64Var(&minSerial, "min-serial", 0, "lowest serial to accept")
 	_ = cmd.MarkFlagRequired("key-file")
 	return cmd

@@ -67,7 +67,7 @@ func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) 
 		return err
 	}
 	// No lock of the whole directory: a running server leaves the store alone between its crawls.
-	dir := filepath.Join(s.Data, "catalog")
+	dir := catalogDir(s.Data)
 	var cats []*catalog.Catalog
 	kept := false
 	for i := range snap.Set.Registries {
@@ -104,7 +104,7 @@ func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) 
 		}
 	}
 	if out != "" {
-		if err := writeCatalog(out, cats); err != nil {
+		if err := replaceFile(out, func(w io.Writer) error { return catalog.Write(w, cats...) }); err != nil {
 			return err
 		}
 	}
@@ -132,18 +132,6 @@ func printCrawl(w io.Writer, reg *license.Registry, r *catalog.Result) {
 			fmt.Fprintf(w, "warning: %s: %s\n", rr.Name, text)
 		}
 	}
-}
-
-func writeCatalog(path string, cats []*catalog.Catalog) error {
-	tmp := path + ".tmp"
-	f, err := os.Create(tmp)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(catalog.Write(f, cats...), f.Close()); err != nil {
-		return errors.Join(err, os.Remove(tmp))
-	}
-	return os.Rename(tmp, path)
 }
 
 // progress shows one line on a terminal, and nothing elsewhere.
@@ -218,7 +206,7 @@ func showCatalogs(registry, file, data string) ([]*catalog.Catalog, error) {
 		}
 		return catalog.Read(file, text)
 	}
-	dir := filepath.Join(data, "catalog")
+	dir := catalogDir(data)
 	if registry != "" {
 		c, err := catalog.Last(dir, registry)
 		return []*catalog.Catalog{c}, err

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/pullgate/pullgate/bundle/compile"
 	"github.com/pullgate/pullgate/bundle/license"
@@ -90,7 +89,7 @@ func questionCatalog(set *license.Set, file, data string, needed bool) ([]compil
 	var cats []*catalog.Catalog
 	for i := range set.Registries {
 		id := set.Registries[i].ID
-		c, err := catalog.Last(filepath.Join(data, "catalog"), id)
+		c, err := catalog.Last(catalogDir(data), id)
 		if errors.Is(err, catalog.ErrNoCatalog) {
 			continue
 		}
@@ -101,7 +100,7 @@ func questionCatalog(set *license.Set, file, data string, needed bool) ([]compil
 		cats = append(cats, c)
 	}
 	if len(cats) == 0 && needed {
-		return nil, fmt.Errorf("no catalog: nothing under %s; run `pullgate catalog crawl` first, or give --catalog FILE", filepath.Join(data, "catalog"))
+		return nil, fmt.Errorf("no catalog: nothing under %s; run `pullgate catalog crawl` first, or give --catalog FILE", catalogDir(data))
 	}
 	return publish.Repositories(cats, set)
 }

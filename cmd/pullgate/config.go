@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v4"
@@ -76,7 +77,7 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.GRPCClientCA, "grpc-client-ca", "", "CA (PEM) that client certificates must come from")
 	f.StringSliceVar(&s.GRPCClientSAN, "grpc-client-san", nil, "DNS or URI SAN that a client certificate must have; repeatable")
 	f.DurationVar(&s.CrawlEvery, "crawl-every", 10*time.Minute, "time between two readings of the registry")
-	f.DurationVar(&s.Validity, "validity", 72*time.Hour, "how long a compiled bundle may be used; re-issued at half of that")
+	f.DurationVar(&s.Validity, "validity", publish.DefaultValidity, "how long a compiled bundle may be used; re-issued at half of that")
 	f.StringVar(&s.Instance, "instance", defaultInstance(), "name of this process in decision records")
 	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory")

@@ -64,7 +64,7 @@ func (c *crawls) readLast(ctx context.Context, registry string) error {
 	if c.known[registry] {
 		return nil
 	}
-	last, err := catalog.Last(c.sc.data.catalog(), registry)
+	last, err := catalog.Last(catalogDir(c.sc.cfg.Data), registry)
 	var damaged *catalog.CorruptError
 	switch {
 	case errors.Is(err, catalog.ErrNoCatalog):
@@ -148,7 +148,7 @@ func (c *crawls) crawl(ctx context.Context, set *license.Set, reg *license.Regis
 	if err != nil {
 		return err
 	}
-	store, err := openStore(c.sc.data.catalog(), reg.ID, c.sc.log)
+	store, err := openStore(catalogDir(c.sc.cfg.Data), reg.ID, c.sc.log)
 	if err != nil {
 		return err
 	}

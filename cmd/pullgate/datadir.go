@@ -7,15 +7,18 @@ import (
 	"syscall"
 )
 
-// dataDir is the state directory of one pullgate.
-type dataDir struct {
-	path string
-	lock *os.File
-}
+// dataDir is the state directory of one running pullgate, locked.
+type dataDir struct{ lock *os.File }
+
+// catalogDir is where a state directory has what was learned of registries.
+func catalogDir(data string) string { return filepath.Join(data, "catalog") }
+
+// decisionsDir is where a state directory has decision records.
+func decisionsDir(data string) string { return filepath.Join(data, "decisions") }
 
 // openDataDir makes the directory (0700) and locks it against a second pullgate.
 func openDataDir(path string) (*dataDir, error) {
-	for _, dir := range []string{path, filepath.Join(path, "catalog"), filepath.Join(path, "bundles"), filepath.Join(path, "decisions")} {
+	for _, dir := range []string{path, catalogDir(path), filepath.Join(path, "bundles"), decisionsDir(path)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("--data: %w", err)
 		}
@@ -28,11 +31,8 @@ func openDataDir(path string) (*dataDir, error) {
 		_ = f.Close()
 		return nil, fmt.Errorf("--data %s: another pullgate uses it; stop that one or name another directory", path)
 	}
-	return &dataDir{path, f}, nil
+	return &dataDir{f}, nil
 }
-
-func (d *dataDir) catalog() string   { return filepath.Join(d.path, "catalog") }
-func (d *dataDir) decisions() string { return filepath.Join(d.path, "decisions") }
 
 // Close gives the lock back.
 func (d *dataDir) Close() error { return d.lock.Close() }

@@ -105,12 +105,10 @@ func (f *decideFlags) clock() (time.Time, error) {
 func parseInstant(what, s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, s)
 	if err != nil {
-		return t, errUsage("%s %s: want an instant such as 2026-03-01T00:00:00Z", what, s)
+		return t, fmt.Errorf("%s %s: want an instant such as 2026-03-01T00:00:00Z", what, s)
 	}
 	return t, nil
 }
-
-func errUsage(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 // bundle returns what to ask: the given bundle, or the license files compiled for the
 // instant that is asked about.

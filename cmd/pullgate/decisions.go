@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/pullgate/pullgate/authz"
@@ -81,7 +80,7 @@ func (f *filterFlags) filter(now time.Time) (audit.Filter, error) {
 	}
 	for _, v := range f.verdict {
 		if v != "allow" && v != "deny" {
-			return out, errUsage("verdict %s: want allow or deny", v)
+			return out, fmt.Errorf("verdict %s: want allow or deny", v)
 		}
 	}
 	for _, b := range []struct {
@@ -99,24 +98,27 @@ func (f *filterFlags) filter(now time.Time) (audit.Filter, error) {
 		}
 		t, err := time.Parse(time.RFC3339, last)
 		if err != nil {
-			return out, errUsage("%s %s: want a duration such as 24h, or an instant such as 2026-03-01T00:00:00Z", b.name, last)
+			return out, fmt.Errorf("%s %s: want a duration such as 24h, or an instant such as 2026-03-01T00:00:00Z", b.name, last)
 		}
 		*b.into = t
 	}
 	return out, nil
 }
 
-func decisionsDir(data string) (string, error) {
-	dir := filepath.Join(data, "decisions")
-	if _, err := os.Stat(dir); err != nil {
-		return "", fmt.Errorf("no decisions below %s; name the directory that `pullgate serve --data` uses", data)
+// addDecisions adds --data and returns a function that resolves it to the directory of records.
+func addDecisions(cmd *cobra.Command) func() (string, error) {
+	data := cmd.Flags().String("data", defaultDataDir(), "state directory of `pullgate serve`")
+	return func() (string, error) {
+		dir := decisionsDir(*data)
+		if _, err := os.Stat(dir); err != nil {
+			return "", fmt.Errorf("no decisions below %s; name the directory that `pullgate serve --data` uses", *data)
+		}
+		return dir, nil
 	}
-	return dir, nil
 }
 
 func decisionsListCommand() *cobra.Command {
 	var f filterFlags
-	var data string
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -125,7 +127,7 @@ func decisionsListCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&data, "data", defaultDataDir(), "state directory of `pullgate serve`")
+	records := addDecisions(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 100, "most decisions to print; 0 for all")
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -137,7 +139,7 @@ func decisionsListCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		dir, err := decisionsDir(data)
+		dir, err := records()
 		if err != nil {
 			return err
 		}
@@ -161,7 +163,6 @@ func decisionsListCommand() *cobra.Command {
 
 func decisionsTailCommand() *cobra.Command {
 	var f filterFlags
-	var data string
 	cmd := &cobra.Command{
 		Use:     "tail",
 		Short:   "Print decisions as they are made, until interrupted",
@@ -169,7 +170,7 @@ func decisionsTailCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 	}
 	f.add(cmd)
-	cmd.Flags().StringVar(&data, "data", defaultDataDir(), "state directory of `pullgate serve`")
+	records := addDecisions(cmd)
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		format, err := output()
@@ -180,7 +181,7 @@ func decisionsTailCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		dir, err := decisionsDir(data)
+		dir, err := records()
 		if err != nil {
 			return err
 		}
@@ -194,21 +195,20 @@ func decisionsTailCommand() *cobra.Command {
 }
 
 func decisionsShowCommand() *cobra.Command {
-	var data string
 	cmd := &cobra.Command{
 		Use:     "show ID",
 		Short:   "Print one decision whole; the id is in the customer's error message",
 		Example: "  pullgate decisions show 0199c2de-8a3f-7c11-9d5e-0242ac120002",
 		Args:    cobra.ExactArgs(1),
 	}
-	cmd.Flags().StringVar(&data, "data", defaultDataDir(), "state directory of `pullgate serve`")
+	records := addDecisions(cmd)
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		format, err := output()
 		if err != nil {
 			return err
 		}
-		dir, err := decisionsDir(data)
+		dir, err := records()
 		if err != nil {
 			return err
 		}

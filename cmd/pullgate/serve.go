@@ -107,7 +107,7 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
 	group.Go(func() error {
-		return serveAdmin(gctx, adminListener, adminHandler(sc.status, sc.registry, sc.data.decisions()))
+		return serveAdmin(gctx, adminListener, adminHandler(sc.status, sc.registry, decisionsDir(cfg.Data)))
 	})
 	group.Go(func() error { return sc.watch(gctx) })
 	group.Go(func() error { return sc.crawls.Run(gctx) })
@@ -148,7 +148,7 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	sc := &sidecar{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg)}
-	sc.records, err = audit.Open(audit.Config{Dir: data.decisions(), MaxTotalBytes: cfg.DecisionsMaxBytes, Logger: log, Registerer: reg})
+	sc.records, err = audit.Open(audit.Config{Dir: decisionsDir(cfg.Data), MaxTotalBytes: cfg.DecisionsMaxBytes, Logger: log, Registerer: reg})
 	if err != nil {
 		return nil, err
 	}
@@ -172,7 +172,7 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 		Classifier: &classify.Classifier{ClientAddress: classify.ClientAddress{Header: strings.ToLower(cfg.ClientAddress.Header), TrustedHops: cfg.ClientAddress.TrustedHops}},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("--grpc-addr: %w", portHint(err))
+		return nil, fmt.Errorf("--grpc-addr: %w", err)
 	}
 	return sc, nil
 }
