@@ -79,6 +79,7 @@ type sidecar struct {
 	registry  *prometheus.Registry
 	status    *status
 	records   *audit.Log
+	cache     *memstore.Cache
 	engine    *engine.Engine
 	gate      *authz.Gate
 	publisher *publish.Publisher
@@ -139,26 +140,25 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil {
-			_ = data.Close()
-		}
-	}()
-
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	sc := &sidecar{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, sc.Close())
+		}
+	}()
 	sc.records, err = audit.Open(audit.Config{Dir: decisionsDir(cfg.Data), MaxTotalBytes: cfg.DecisionsMaxBytes, Logger: log, Registerer: reg})
 	if err != nil {
 		return nil, err
 	}
-	cache, err := memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: reg})
+	sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: reg})
 	if err != nil {
 		return nil, err
 	}
 	sc.engine = engine.New(engine.Config{Logger: log, Registerer: reg})
 	sc.gate = authz.NewGate(authz.GateConfig{
-		Engine: sc.engine, Cache: cache, Recorder: sc.records,
+		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records,
 		Instance: cfg.Instance, Logger: log, Registerer: reg,
 	})
 	signer, ring, err := ownKey()
@@ -185,12 +185,20 @@ func (s *settings) grpcTLS() *envoy.TLS {
 	return &envoy.TLS{CertFile: s.GRPCCert, KeyFile: s.GRPCKey, ClientCAFile: s.GRPCClientCA, ClientSANs: s.GRPCClientSAN}
 }
 
-// Close flushes the records and gives the data directory back.
+// Close flushes the records and gives the data directory back. It also closes what newSidecar
+// has opened before an error.
 func (sc *sidecar) Close() error {
 	var errs []error
-	sc.engine.Close()
-	errs = append(errs, sc.records.Close(), sc.data.Close())
-	return errors.Join(errs...)
+	if sc.engine != nil {
+		sc.engine.Close()
+	}
+	if sc.cache != nil {
+		sc.cache.Close()
+	}
+	if sc.records != nil {
+		errs = append(errs, sc.records.Close())
+	}
+	return errors.Join(append(errs, sc.data.Close())...)
 }
 
 // activate makes a verified bundle the one that decides.
