@@ -58,10 +58,9 @@ Exit codes: 0 all passed, 1 some failed, 2 a script cannot be read or there is n
 	return cmd
 }
 
-// findTests returns the decision scripts below the roots and, by directory, the Rego tests.
-// A root may be a file.
-func findTests(roots []string) (scripts []string, rego map[string][]string, err error) {
-	rego = map[string][]string{}
+// findTests returns the decision scripts below the roots and the directories that hold Rego
+// tests. A root may be a file.
+func findTests(roots []string) (scripts, rego []string, err error) {
 	for _, root := range roots {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			switch {
@@ -73,7 +72,7 @@ func findTests(roots []string) (scripts []string, rego map[string][]string, err 
 			case strings.HasSuffix(path, ".txtar"):
 				scripts = append(scripts, path)
 			case strings.HasSuffix(path, "_test.rego"):
-				rego[filepath.Dir(path)] = append(rego[filepath.Dir(path)], path)
+				rego = append(rego, filepath.Dir(path))
 			}
 			return nil
 		})
@@ -82,7 +81,8 @@ func findTests(roots []string) (scripts []string, rego map[string][]string, err 
 		}
 	}
 	slices.Sort(scripts)
-	return slices.Compact(scripts), rego, nil
+	slices.Sort(rego)
+	return slices.Compact(scripts), slices.Compact(rego), nil
 }
 
 func runScripts(ctx context.Context, paths []string, out io.Writer, verbose bool) (passed, failed int, err error) {
