@@ -153,7 +153,7 @@ func TestAListEndsWithItsCandidates(t *testing.T) {
 	}
 }
 
-// An L1 hit is most of a sidecar's work: what it allocates is a budget (design §16).
+// An L1 hit is most of a sidecar's work: what it allocates is a budget.
 func TestAllocationsOfACacheHit(t *testing.T) {
 	gen := newGeneration()
 	target := gen.Resolve(Registry{ID: "main"}, pull())

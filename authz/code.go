@@ -5,7 +5,7 @@ package authz
 // vendor.<package>.<code>.
 type Code string
 
-// The codes of design §8.
+// What each code means, and with which status it comes: docs/codes.md.
 const (
 	CodeOK          Code = "ok"
 	CodeGrace       Code = "grace"

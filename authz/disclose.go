@@ -20,7 +20,7 @@ type finding struct {
 	Code  Code // the policy's
 }
 
-// disclose says what a caller may learn (design §9). The order of its cases is the rule: an
+// disclose says what a caller may learn (docs/design/404-or-403.md). The order of its cases is the rule: an
 // absent repository and one that is nobody's business read the same, and so do an absent
 // digest and one that nothing granted reaches.
 func disclose(f *finding) (Outcome, int, Code) {

@@ -16,14 +16,14 @@ type Engine interface {
 // concurrent use.
 type Generation interface {
 	Revision() string
-	// IssuedAt is the bundle's issued_at. No decision is made by a clock below it (design §10).
+	// IssuedAt is the bundle's issued_at. No decision is made by a clock below it.
 	IssuedAt() int64
 	// NotAfter is the instant from which the bundle must not be used (Unix seconds, or Never).
 	NotAfter() int64
 
 	// Registry returns the registry that answers for an authority (host, or host:port), false
-	// when none does. Comparison follows design §3: without case; listed with a port only that
-	// port, listed without any.
+	// when none does. Case does not count. A host that is listed with a port answers on that
+	// port only, one listed without on any.
 	Registry(authority string) (Registry, bool)
 
 	// Authenticate looks a key hash up, in constant time for a given table. The zero Key and
@@ -40,9 +40,9 @@ type Generation interface {
 	// grant that is not empty.
 	Named(customer string, t *Target, at int64) bool
 
-	// Key returns the cache key of Evaluate for this input (design §10): equal keys mean equal
-	// verdicts for as long as the verdict's Until says. ok is false when a rule makes the
-	// answer uncacheable.
+	// Key returns the cache key of Evaluate for this input (docs/design/cache-key.md): equal
+	// keys mean equal verdicts for as long as the verdict's Until says. ok is false when a rule
+	// makes the answer uncacheable.
 	Key(*Input) (key [32]byte, ok bool)
 	// Evaluate asks the policy for its decision. For KindTags the policy is not shown the
 	// candidates: a list is judged by its repository, its entries by Visible. An error is
@@ -90,7 +90,7 @@ type Target struct {
 	// Set identifies Candidates by content, for cache keys.
 	Set [32]byte
 	// Facts is the content hash of everything of the repository and its product that a verdict
-	// can depend on (design §10), for cache keys.
+	// can depend on, for cache keys.
 	Facts [32]byte
 	// Referrers are the descriptors of a KindReferrers request, sorted by digest; the filter is not applied.
 	Referrers []Descriptor
@@ -114,8 +114,8 @@ type Candidate struct {
 	RevokedAt   int64    // from when every path of this candidate to the resource is a revoked digest
 }
 
-// Input is one question to the policy: the `input` document of design §8 before it is
-// encoded.
+// Input is one question to the policy: the `input` document (policies/schemas/input.json)
+// before it is encoded.
 type Input struct {
 	Time    int64
 	Subject Subject

@@ -103,7 +103,7 @@ func (q *question) catalog(reg Registry) error {
 	return nil
 }
 
-// checkOrder has the codes a list may get, in the order of design §8: a later one is a nearer
+// checkOrder has the codes a list may get, in the order of docs/codes.md: a later one is a nearer
 // miss, and the nearest of all is to be allowed, with a license before without one.
 var checkOrder = []Code{
 	CodeAnonymous, CodeCustomerBanned, CodeNoLicense, CodeNotGranted, CodeTagNotGranted,

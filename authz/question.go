@@ -19,7 +19,7 @@ type question struct {
 }
 
 // run fills q.d. What is the same for everybody comes first, so that it tells nothing about
-// keys and repositories (design §9).
+// keys and repositories.
 func (q *question) run() {
 	d, r := q.d, q.req
 	if q.gen == nil {

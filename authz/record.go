@@ -2,7 +2,7 @@ package authz
 
 import "time"
 
-// Record is one audited decision (design §11). The JSON names are API. It holds no secret:
+// Record is one audited decision (docs/records.md). The JSON names are API. It holds no secret:
 // there is no field to put one in.
 type Record struct {
 	ID         string        `json:"id"` // UUIDv7

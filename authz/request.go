@@ -72,7 +72,7 @@ type Request struct {
 	Tag        string // OCI grammar; set for KindManifest by tag
 	Digest     string // "sha256:" and 64 lower-case hex digits
 	// DigestTag says that Tag has the form sha256-HEX or sha256-HEX.sig|.att|.sbom; Digest
-	// then holds the digest it names, as which it is judged (design §5).
+	// then holds the digest it names, as which it is judged.
 	DigestTag bool
 
 	N            int    // page size: -1 when not given, else 0–1000

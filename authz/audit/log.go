@@ -1,7 +1,7 @@
 // Package audit remembers decisions and answers questions about them.
 //
 // A [Log] takes records without ever blocking the request they belong to and appends them
-// to files, one JSON object a line (design §11), which it rotates by size and keeps within
+// to files, one JSON object a line (docs/records.md), which it rotates by size and keeps within
 // a total. [Query], [Follow] and [Find] read those files, with or without a running
 // writer; several readers at once do not disturb it.
 package audit

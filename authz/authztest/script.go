@@ -1,5 +1,5 @@
 // Package authztest has the suites an implementation must pass and the runner of decision
-// scripts (design §12): one corpus, asked through every door.
+// scripts (docs/decision-scripts.md): one corpus, asked through every door.
 package authztest
 
 import (

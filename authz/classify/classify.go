@@ -3,7 +3,7 @@
 // It turns one message of any transport into an [authz.Request]: raw bytes in, a closed
 // set of kinds out. Nothing is repaired or normalised, because registries disagree on
 // what an unusual spelling means; what is not the one plain spelling of a route is
-// malformed and refused before any policy is asked (design §9). Secrets stop here: a key
+// malformed and refused before any policy is asked. Secrets stop here: a key
 // leaves this package only as its SHA-256.
 package classify
 
@@ -14,7 +14,7 @@ import (
 	"github.com/pullgate/pullgate/authz"
 )
 
-// Limits of design §9, in bytes.
+// Limits of what is understood, in bytes.
 const (
 	maxTarget = 2048 // path and query together
 	maxName   = 255

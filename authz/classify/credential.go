@@ -9,7 +9,7 @@ import (
 	"github.com/pullgate/pullgate/authz"
 )
 
-// The form of a key (design §9): "pg_", 32 bytes in lower-case Crockford base32, "_", and
+// The form of a key (docs/design/key-hashes.md): "pg_", 32 bytes in lower-case Crockford base32, "_", and
 // in hex the CRC-32 (IEEE) of everything before the last underscore.
 const (
 	keyPrefix = "pg_"

@@ -4,7 +4,8 @@
 //
 // Envoy lets a request through when the reply has status 0, and with failure_mode_allow also
 // on every gRPC error. So whatever goes wrong in here, a request that cannot be decoded, a
-// panic, no decision, is a denied reply with a status of its own (design §9).
+// panic, no decision, is a denied reply with a status of its own
+// (docs/design/failures-as-denied-replies.md).
 package envoy
 
 import (

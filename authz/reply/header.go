@@ -57,7 +57,7 @@ func warningText(code string, d *authz.Decision) string {
 }
 
 // ownHeaders are those that no vendor rule may set: they carry credentials, frame the
-// message, or are pullgate's to say (design §8).
+// message, or are pullgate's to say.
 var ownHeaders = map[string]bool{
 	"authorization": true, "proxy-authorization": true, "host": true, "cookie": true,
 	"connection": true, "keep-alive": true, "te": true, "trailer": true, "transfer-encoding": true, "upgrade": true,

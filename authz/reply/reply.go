@@ -1,6 +1,6 @@
 // Package reply says a decision in HTTP. It writes bytes and decides nothing: what a
 // customer may learn was settled by package authz, and a Decision it cannot make sense of
-// becomes a 503 (design §9).
+// becomes a 503 (docs/design/failures-as-denied-replies.md).
 package reply
 
 import (

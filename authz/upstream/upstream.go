@@ -1,6 +1,6 @@
 // Package upstream holds the credentials for the registries behind the gate. A credential is
 // attached to an allowed request after everything that is cached or recorded, and nothing here
-// prints one (design §9).
+// prints one.
 package upstream
 
 import (

@@ -39,7 +39,7 @@ type Input struct {
 	// vendor rules yet, so any is refused: a denial that is written down must count.
 	Rules map[string][]byte
 
-	// Name, Serial, IssuedAt and NotAfter are the bundle's metadata (design §7). IssuedAt also
+	// Name, Serial, IssuedAt and NotAfter are the bundle's metadata (docs/bundle.md). IssuedAt also
 	// decides up to which term renewing licenses are compiled.
 	Name     string
 	Serial   int64

@@ -11,7 +11,7 @@ import (
 // bundle's JSON is canonical: keys sorted. A test holds that.
 
 // instant is Unix seconds, or the string "never": greater than every number in Rego's order
-// of values, so that comparisons and min need no test (design §4).
+// of values, so that comparisons and min need no test.
 type instant int64
 
 const never = instant(license.Never)

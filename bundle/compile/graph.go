@@ -7,7 +7,7 @@ import (
 	"github.com/pullgate/pullgate/bundle/index"
 )
 
-// Bounds of a walk (design §6).
+// Bounds of a walk.
 const (
 	maxLevel     = 4 // index levels, the tagged manifest counted
 	maxReferrers = 3 // referrers below a covered manifest

@@ -96,10 +96,10 @@ func (p *product) versions() []knownVersion {
 }
 
 // facts is the content hash of what a verdict about a repository can depend on besides the
-// customer and the candidates (design §10): its registry's catalog flag and revocations, its
-// product with all Release documents, how it is one of its repositories, and the Public
-// documents that open it. Tags and digests are not part of it: candidate sets have hashes of
-// their own.
+// customer and the candidates (docs/design/cache-key.md): its registry's catalog flag and
+// revocations, its product with all Release documents, how it is one of its repositories, and
+// the Public documents that open it. Tags and digests are not part of it: candidate sets have
+// hashes of their own.
 func (c *compiler) facts(r *repository, public []publicDoc) (hash [32]byte, err error) {
 	type releaseFacts struct {
 		Version, Channel     string

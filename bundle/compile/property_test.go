@@ -70,8 +70,8 @@ type visit struct {
 	limit
 }
 
-// enumerate follows every way from a root, step by step as design §6 words it, and tells of
-// each node it comes to what the way leaves.
+// enumerate follows every way from a root, step by step, and tells of each node it comes to what
+// the way leaves.
 func enumerate(r Repository, revoked map[string]int64, p stop, seen map[visit]bool, l limit, found func(string, limit)) {
 	if at, ok := revoked[p.name]; ok {
 		l.revoked = min(l.revoked, at)

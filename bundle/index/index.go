@@ -78,7 +78,7 @@ type Repository struct {
 	Product  string // "" when its tags are not versions
 	Chart    bool   // '_' in a tag means '+'
 	// Facts is the content hash of everything a verdict about this repository can depend on
-	// besides the customer: product, releases, public tags, revocations (design §10).
+	// besides the customer: product, releases, public tags, revocations.
 	Facts [32]byte
 	Tags  []Tag
 	Nodes []Node

@@ -17,7 +17,7 @@ import (
 // maxDecisionsPage bounds one answer of /v1/decisions.
 const maxDecisionsPage = 1000
 
-// adminHandler serves the read-only paths of design §12. Nothing in it is secret, but it
+// adminHandler serves the read-only paths of docs/operations.md. Nothing in it is secret, but it
 // names customers: the port listens on loopback unless told otherwise.
 func adminHandler(s *status, g prometheus.Gatherer, decisions string) http.Handler {
 	mux := http.NewServeMux()

@@ -22,7 +22,7 @@ func decisionsCommand() *cobra.Command {
 	return cmd
 }
 
-// filterFlags are the repeatable filters of every question about decisions (design §12).
+// filterFlags are the repeatable filters of every question about decisions (docs/records.md).
 type filterFlags struct {
 	customer, license, key, repository, product, version, verdict, code []string
 	since, until                                                        []string

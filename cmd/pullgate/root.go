@@ -12,8 +12,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Exit codes (design §12): 0 yes, allowed, clean; 1 no, denied, findings; 2 could not find
-// out, or wrong use.
+// Exit codes: 0 yes, allowed, clean; 1 no, denied, findings; 2 could not find out, or wrong use.
 const (
 	exitYes     = 0
 	exitNo      = 1

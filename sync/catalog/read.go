@@ -14,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// Read decodes the documents of a catalog file (design §12), each `kind: Catalog`. Documents
-// with the same registry are one Catalog; a repository may be in only one of them. The result is
-// sorted by registry. File is the name used in messages.
+// Read decodes the documents of a catalog file (docs/decision-scripts.md), each `kind: Catalog`.
+// Documents with the same registry are one Catalog; a repository may be in only one of them. The
+// result is sorted by registry. File is the name used in messages.
 //
 // Digests are written as "sha256:HEX" or as a name of letters and digits, with or without a
 // leading '@', which stands for DigestOf(name); in a tag `sha256-@NAME` stands for the hex digits.

@@ -28,7 +28,7 @@ func origin(u *url.URL) string {
 
 // fence is the last transport before the network. A request that leaves the registry's own origin
 // passes only to a listed token realm, or, without credential or body, when a download of content
-// that is checked against its digest was redirected (design §9: no credential follows a redirect).
+// that is checked against its digest was redirected.
 type fence struct {
 	next   http.RoundTripper
 	own    string

@@ -18,7 +18,7 @@ import (
 	"github.com/pullgate/pullgate/sync/catalog"
 )
 
-// DefaultValidity is how long a bundle may be used (design §7); it is re-issued at half of that.
+// DefaultValidity is how long a bundle may be used; it is re-issued at half of that.
 const DefaultValidity = 72 * time.Hour
 
 // Config says what to publish and to whom. Signer, Ring and Deliver are required.

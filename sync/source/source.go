@@ -37,8 +37,8 @@ type Snapshot struct {
 	Hash string
 }
 
-// Dir is a directory of license files (design §3), with vendor rules in rules/. The path may be a
-// symbolic link, and so may everything below it. The zero intervals are the defaults.
+// Dir is a directory of license files (docs/licenses.md), with vendor rules in rules/. The path
+// may be a symbolic link, and so may everything below it. The zero intervals are the defaults.
 type Dir struct {
 	Path string
 	// Poll is how often Watch looks by itself, beside the file system's own notices. Default
