@@ -18,12 +18,12 @@ import (
 // PasswordFile and PasswordEnv is set.
 type Credential struct {
 	// Username may not hold a colon (RFC 7617, 2).
-	Username string `yaml:"username"`
+	Username string
 	// PasswordFile holds the password; one line end behind it is no part of it. The file may not
 	// be readable by others. A change counts from the next request on.
-	PasswordFile string `yaml:"password_file"`
+	PasswordFile string
 	// PasswordEnv names an environment variable, read once at start.
-	PasswordEnv string `yaml:"password_env"`
+	PasswordEnv string
 }
 
 // Config is the input of New. Only Credentials is required.
