@@ -83,6 +83,7 @@ type sidecar struct {
 	engine    *engine.Engine
 	gate      *authz.Gate
 	publisher *publish.Publisher
+	admin     net.Listener
 	grpc      *envoy.Server
 	crawls    *crawls
 }
@@ -96,19 +97,14 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	}
 	defer func() { err = errors.Join(err, sc.Close()) }()
 
-	adminListener, err := net.Listen("tcp", cfg.AdminAddr)
-	if err != nil {
-		return fmt.Errorf("--admin-addr: %w", portHint(err))
-	}
-	defer adminListener.Close()
-	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", sc.grpc.Addr(), adminListener.Addr())
-	sc.log.Info("pullgate serves", "version", version, "grpc", sc.grpc.Addr().String(), "admin", adminListener.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
+	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", sc.grpc.Addr(), sc.admin.Addr())
+	sc.log.Info("pullgate serves", "version", version, "grpc", sc.grpc.Addr().String(), "admin", sc.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
 
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
 	group.Go(func() error {
-		return serveAdmin(gctx, adminListener, adminHandler(sc.status, sc.registry, decisionsDir(cfg.Data)))
+		return serveAdmin(gctx, sc.admin, adminHandler(sc.status, sc.registry, decisionsDir(cfg.Data)))
 	})
 	group.Go(func() error { return sc.watch(gctx) })
 	group.Go(func() error { return sc.crawls.Run(gctx) })
@@ -167,6 +163,10 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	}
 	sc.publisher = publish.New(publish.Config{Signer: signer, Ring: ring, Validity: cfg.Validity, Deliver: sc.activate, Logger: log})
 	sc.crawls = newCrawls(sc)
+	if sc.admin, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
+		return nil, fmt.Errorf("--admin-addr: %w", portHint(err))
+	}
+	// Last, for only Run closes it.
 	sc.grpc, err = envoy.New(envoy.Config{
 		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: credentials, Logger: log, Drain: drainTimeout,
 		Classifier: &classify.Classifier{ClientAddress: classify.ClientAddress{Header: strings.ToLower(cfg.ClientAddress.Header), TrustedHops: cfg.ClientAddress.TrustedHops}},
@@ -189,6 +189,9 @@ func (s *settings) grpcTLS() *envoy.TLS {
 // has opened before an error.
 func (sc *sidecar) Close() error {
 	var errs []error
+	if sc.admin != nil {
+		_ = sc.admin.Close() // again, after serveAdmin
+	}
 	if sc.engine != nil {
 		sc.engine.Close()
 	}

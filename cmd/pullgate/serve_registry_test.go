@@ -1,0 +1,133 @@
+package main
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A registry that cannot be read at the first start is said on /readyz with what to do, and
+// read as soon as it can be.
+func TestServeRecoversWhenTheRegistryAppears(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		spoil  func(*vendor)
+		mend   func(*vendor)
+		remedy string // on /readyz
+	}{
+		{"it hangs up", func(v *vendor) { v.front.misbehave(hangUp) }, func(v *vendor) { v.front.misbehave(nil) }, "check upstream, the network and the certificate"},
+		{
+			"it takes no password of ours", func(v *vendor) { v.write("registry-password", "wrong\n", 0o600) },
+			func(v *vendor) { v.write("registry-password", registryPassword+"\n", 0o600) }, "check the registry's credentials",
+		},
+		{"it talks garbage", func(v *vendor) {
+			v.front.misbehave(func(w http.ResponseWriter, _ *http.Request) {
+				io.WriteString(w, "<html>Welcome to your new server!</html>")
+			})
+		}, func(v *vendor) { v.front.misbehave(nil) }, "check that upstream names the registry itself"},
+		{"it fails", func(v *vendor) {
+			v.front.misbehave(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) })
+		}, func(v *vendor) { v.front.misbehave(nil) }, "look at the registry's own log"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			v := newVendor(t)
+			c.spoil(v)
+			s := v.serve("--crawl-every", "1s")
+			s.await("the remedy on /readyz", 20*time.Second, func() bool {
+				code, body := s.get("/readyz")
+				return code == http.StatusServiceUnavailable && strings.Contains(body, "; registry main: ") && strings.Contains(body, c.remedy)
+			})
+			_, body := s.get("/readyz")
+			t.Log(strings.TrimSpace(body))
+			if a := s.pull("1.4.0"); a.Status != http.StatusServiceUnavailable || a.Code != "not_ready" {
+				t.Errorf("%+v", a)
+			}
+			c.mend(v)
+			s.awaitReady()
+			if a := s.pull("1.4.0"); a.Status != http.StatusOK {
+				t.Errorf("%+v", a)
+			}
+			s.await("healthz ok", 5*time.Second, func() bool { _, body := s.get("/healthz"); return body == "ok\n" })
+		})
+	}
+}
+
+// Nothing listens at all; then something does.
+func TestServeRecoversWhenTheRegistryListens(t *testing.T) {
+	v := newVendor(t)
+	addr := freeAddr(t)
+	vendorFile, err := os.ReadFile(v.path("licenses/vendor.yaml"))
+	v.must(err)
+	v.write("licenses/vendor.yaml", strings.Replace(string(vendorFile), v.front.URL, "http://"+addr, 1), 0o644)
+	s := v.serve("--crawl-every", "1s")
+	s.await("the remedy on /readyz", 20*time.Second, func() bool {
+		_, body := s.get("/readyz")
+		return strings.Contains(body, "connection refused") && strings.Contains(body, "check upstream, the network and the certificate")
+	})
+	l, err := net.Listen("tcp", addr)
+	v.must(err)
+	v.front.Close()
+	v.front.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: v.front}}
+	v.front.Start()
+	s.awaitReady()
+	if a := s.pull("1.4.0"); a.Status != http.StatusOK {
+		t.Errorf("%+v", a)
+	}
+	v.front.Close()
+	s.stop()
+}
+
+// A restart does not need the registry: what was learned is on disk.
+func TestServeKeepsServingWhileTheRegistryIsDown(t *testing.T) {
+	v := newVendor(t)
+	s := v.serve("--crawl-every", "1s")
+	s.awaitReady()
+	before := s.pull("1.4.0")
+	v.front.misbehave(hangUp)
+	s.await("degraded", 20*time.Second, func() bool {
+		_, body := s.get("/healthz")
+		return strings.HasPrefix(body, "degraded\nregistry main: the last good catalog is in use: ")
+	})
+	if a := s.pull("1.4.0"); a.Status != http.StatusOK {
+		t.Errorf("while the registry is down: %+v", a)
+	}
+	s.stop()
+	s = v.serve("--crawl-every", "1s")
+	s.awaitReady()
+	a := s.pull("1.4.0")
+	if a.Status != http.StatusOK || a.Forward.Get(":path") != before.Forward.Get(":path") {
+		t.Errorf("after a restart: %+v, before: %+v", a, before)
+	}
+	if a := s.pull("2.0.0"); a.Status != http.StatusForbidden {
+		t.Errorf("after a restart: %+v", a)
+	}
+	// A new tag counts when the registry is read again.
+	v.push("acme/app", "1.5.0")
+	if a := s.pull("1.5.0"); a.Status != http.StatusNotFound {
+		t.Errorf("a tag nobody has read: %+v", a)
+	}
+	v.front.misbehave(nil)
+	s.await("1.5.0", 20*time.Second, func() bool { return s.pull("1.5.0").Status == http.StatusOK })
+	s.await("healthz ok", 5*time.Second, func() bool { _, body := s.get("/healthz"); return body == "ok\n" })
+}
+
+// An edit that names another repository is crawled before it counts for it.
+func TestEditThatNamesANewRepositoryReadsIt(t *testing.T) {
+	v := newVendor(t)
+	v.push("acme/tools", "stable")
+	s := v.serve()
+	s.awaitReady()
+	if a := s.ask(v.key, http.MethodGet, "/v2/acme/tools/manifests/stable"); a.Status != http.StatusNotFound {
+		t.Errorf("%+v", a)
+	}
+	v.write("licenses/license.yaml", grants(">=1.0.0 <2.0.0")+"---\nkind: License\nid: acme-tools\ncustomer: acme\ntype: perpetual\nends: never\nupdates: forever\ngrants: [{repository: acme/tools, tags: all}]\n", 0o644)
+	took := s.await("the new repository", 10*time.Second, func() bool {
+		return s.ask(v.key, http.MethodGet, "/v2/acme/tools/manifests/stable").Status == http.StatusOK
+	})
+	t.Logf("an edit that needs the registry counted after %s", took.Round(time.Millisecond))
+}
