@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -20,40 +21,24 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	if err := run(ctx, filepath.Join("bin", "pullgate")); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// run plays the whole demo.
-func run(ctx context.Context) (err error) {
+// run plays the whole demo with the pullgate at a path.
+func run(ctx context.Context, pullgate string) (err error) {
 	started := time.Now()
-	s, err := newStage(ctx)
+	s, err := newStage(ctx, pullgate)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 
-	var wrong int
-	var table []line
-	for _, r := range rows(s) {
-		if r.before != nil {
-			if err := r.before(ctx); err != nil {
-				return err
-			}
-		}
-		l, err := s.play(ctx, r)
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w", r.who, r.what, err)
-		}
-		mark := "ok"
-		if len(l.wrong) > 0 {
-			mark = "WRONG"
-			wrong++
-		}
-		fmt.Printf("  %-5s  %s: %s\n", mark, r.who, r.what)
-		table = append(table, l)
+	table, wrong, err := s.playAll(ctx, rows(s))
+	if err != nil {
+		return err
 	}
 	print(table)
 	fmt.Printf("\n%d rows in %s; each compares the client, the decision record and the registry's access log.\n",
@@ -66,6 +51,29 @@ func run(ctx context.Context) (err error) {
 		<-ctx.Done()
 	}
 	return nil
+}
+
+// playAll plays rows in order and counts those that are not as they should be.
+func (s *stage) playAll(ctx context.Context, rows []row) (table []line, wrong int, err error) {
+	for _, r := range rows {
+		if r.before != nil {
+			if err := r.before(ctx); err != nil {
+				return nil, 0, err
+			}
+		}
+		l, err := s.play(ctx, r)
+		if err != nil {
+			return nil, 0, fmt.Errorf("%s: %s: %w", r.who, r.what, err)
+		}
+		mark := "ok"
+		if len(l.wrong) > 0 {
+			mark = "WRONG"
+			wrong++
+		}
+		fmt.Printf("  %-5s  %s: %s\n", mark, r.who, r.what)
+		table = append(table, l)
+	}
+	return table, wrong, nil
 }
 
 func say(format string, args ...any) { fmt.Printf("· "+format+"\n", args...) }

@@ -179,7 +179,7 @@ func print(table []line) {
 		if l.allow {
 			verdict = "allow"
 		}
-		said := firstLine(l.said)
+		said := lastLine(l.said)
 		if len(l.args) > 0 && l.args[0] == "ls" {
 			said = strings.Join(strings.Fields(l.said), " ")
 		}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,6 +40,7 @@ type stage struct {
 	envoy    *peers.EnvoyProcess
 	sidecar  *peers.Process
 	certs    *peers.Certificates
+	https    *http.Client // trusts the certificates
 
 	host  string // what customers pull from: Envoy
 	grpc  string // pullgate's ext_authz port
@@ -46,7 +49,7 @@ type stage struct {
 	app   map[string]string // digests of the images by tag
 }
 
-func newStage(ctx context.Context) (_ *stage, err error) {
+func newStage(ctx context.Context, pullgate string) (_ *stage, err error) {
 	s := &stage{keys: map[string]string{}, app: map[string]string{}}
 	defer func() {
 		if err != nil {
@@ -56,21 +59,20 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if s.dir, err = os.MkdirTemp("", "pullgate-demo-"); err != nil {
 		return nil, err
 	}
-	if s.pullgate, err = filepath.Abs("bin/pullgate"); err != nil {
+	if s.pullgate, err = filepath.Abs(pullgate); err != nil {
 		return nil, err
 	}
 	if _, err := os.Stat(s.pullgate); err != nil {
 		return nil, fmt.Errorf("%w; run `make build`, or `make demo`, which does", err)
 	}
-	for name, into := range map[string]*string{"crane": &s.crane} {
-		if *into, err = peers.Path(ctx, name); err != nil {
-			return nil, err
-		}
+	if s.crane, err = peers.Path(ctx, "crane"); err != nil {
+		return nil, err
 	}
 	s.skopeo, _ = exec.LookPath("skopeo")
 	if s.certs, err = peers.NewCertificates(s.dir, "127.0.0.1", "localhost"); err != nil {
 		return nil, err
 	}
+	s.https = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.certs.Pool}}}
 	for _, start := range []func(context.Context) error{s.startRegistry, s.pushImages, s.writeLicenses, s.startPullgate, s.startEnvoy, s.awaitReady} {
 		if err := start(ctx); err != nil {
 			return nil, err
@@ -242,26 +244,29 @@ func (s *stage) client(ctx context.Context, who, host string, name string, args 
 
 // record is what the demo reads of a decision; the names are API (docs/records.md).
 type record struct {
-	ID      string    `json:"id"`
-	Time    time.Time `json:"time"`
-	Verdict string    `json:"verdict"`
-	Code    string    `json:"code"`
-	Status  int       `json:"status"`
-	License string    `json:"license"`
-	Action  string    `json:"action"`
-	Request struct {
-		Path string `json:"path"`
-	} `json:"request"`
-	Reference string `json:"reference"`
+	ID         string    `json:"id"`
+	Time       time.Time `json:"time"`
+	Verdict    string    `json:"verdict"`
+	Code       string    `json:"code"`
+	Status     int       `json:"status"`
+	License    string    `json:"license"`
+	Repository string    `json:"repository"`
 }
 
-// records asks pullgate what it has decided since an instant, oldest first. Records are
-// written in batches: it waits until none has been added for a moment.
+// records asks pullgate what it has decided about a repository since an instant, oldest
+// first. Records are written in the order of decisions, a moment later: it makes a request of
+// its own and waits for that one's record.
 func (s *stage) records(ctx context.Context, since time.Time, repository string) ([]record, error) {
-	var last []record
-	deadline := time.Now().Add(3 * time.Second)
-	for still := 0; still < 3 && time.Now().Before(deadline); {
-		url := fmt.Sprintf("http://%s/v1/decisions?limit=1000&since=%s&repository=%s", s.admin, since.UTC().Format(time.RFC3339Nano), repository)
+	mark, err := s.https.Get("https://" + s.host + "/v2/")
+	if err != nil {
+		return nil, err
+	}
+	_ = mark.Body.Close()
+	id := mark.Header.Get("x-pullgate-decision")
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		url := fmt.Sprintf("http://%s/v1/decisions?limit=1000&since=%s", s.admin, since.UTC().Format(time.RFC3339Nano))
 		resp, err := http.Get(url)
 		if err != nil {
 			return nil, err
@@ -277,22 +282,16 @@ func (s *stage) records(ctx context.Context, since time.Time, repository string)
 		if err := json.Unmarshal(body, &page); err != nil {
 			return nil, fmt.Errorf("%s: %w: %s", url, err, body)
 		}
-		if len(page.Decisions) == len(last) && len(last) > 0 {
-			still++
-		} else {
-			still = 0
+		if len(page.Decisions) > 0 && page.Decisions[0].ID == id {
+			slices.Reverse(page.Decisions)
+			return slices.DeleteFunc(page.Decisions, func(r record) bool { return r.Repository != repository }), nil
 		}
-		last = page.Decisions
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-time.After(60 * time.Millisecond):
+			return nil, fmt.Errorf("no record of decision %q: %w", id, ctx.Err())
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	for i, j := 0, len(last)-1; i < j; i, j = i+1, j-1 {
-		last[i], last[j] = last[j], last[i]
-	}
-	return last, nil
 }
 
 // explain prints what to try while everything keeps running.
@@ -313,7 +312,7 @@ Everything keeps running until you press Ctrl-C. Try, in another terminal:
 `, s.certs.CA, s.path("home-acme"), s.crane, s.host, s.path("licenses/acme.yaml"), s.pullgate, s.path("data"), s.path("licenses"), s.admin)
 }
 
-func firstLine(text string) string {
+func lastLine(text string) string {
 	sc := bufio.NewScanner(strings.NewReader(text))
 	last := ""
 	for sc.Scan() {
