@@ -56,7 +56,6 @@ func (l *License) Schedule(issuedAt int64) Schedule {
 	t := &l.terms
 	s := Schedule{Starts: t.starts, Ends: t.ends(issuedAt), Terminates: Never}
 	s.Grace = t.later(s.Ends, t.grace)
-	s.ExpiringFrom = t.later(s.Ends, soon)
 	switch t.updates.kind {
 	case withTerm:
 		s.Updates = s.Ends
@@ -76,9 +75,6 @@ func (l *License) Schedule(issuedAt int64) Schedule {
 	}
 	return s
 }
-
-// soon is P14D before: from then on a customer is told that the license ends (docs/codes.md, expiring_soon).
-var soon = Period{days: 14}.times(-1)
 
 func (t *terms) later(at int64, p Period) int64 {
 	if at == Never {
