@@ -123,7 +123,7 @@ func (c *crawls) Run(ctx context.Context) error {
 			c.sc.status.crawled(set.Registries[i].ID, err)
 			if err != nil {
 				failed = true
-				c.sc.log.Error("registry not read; the last good catalog stays in use", "registry", set.Registries[i].ID, "error", err)
+				c.sc.log.Error("registry not read", "registry", set.Registries[i].ID, "error", err)
 			}
 		}
 		if failed {

@@ -97,8 +97,12 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	}
 	defer func() { err = errors.Join(err, sc.Close()) }()
 
-	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", sc.grpc.Addr(), sc.admin.Addr())
-	sc.log.Info("pullgate serves", "version", version, "grpc", sc.grpc.Addr().String(), "admin", sc.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
+	grpcAddr := sc.grpc.Addr().String()
+	if sc.grpc.Addr().Network() == "unix" {
+		grpcAddr = "unix:" + grpcAddr // as --grpc-addr takes it
+	}
+	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", grpcAddr, sc.admin.Addr())
+	sc.log.Info("pullgate serves", "version", version, "grpc", grpcAddr, "admin", sc.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
 
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
@@ -229,7 +233,11 @@ func (sc *sidecar) watch(ctx context.Context) error {
 			sc.log.Error("license files refused; the last good set stays in use", "directory", sc.cfg.Licenses, "error", err)
 			return
 		}
-		sc.log.Info("license files in use", "directory", sc.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
+		text := "license files in use"
+		if sc.publisher.Set() == nil {
+			text = "license files read; they wait for the registry to be read"
+		}
+		sc.log.Info(text, "directory", sc.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
 	})
 }
 

@@ -131,3 +131,40 @@ func TestEditThatNamesANewRepositoryReadsIt(t *testing.T) {
 	})
 	t.Logf("an edit that needs the registry counted after %s", took.Round(time.Millisecond))
 }
+
+// crawl reads what the license files name, keeps it for questions, and keeps it whole when the
+// registry fails.
+func TestCatalogCrawl(t *testing.T) {
+	v := newVendor(t)
+	v.configure()
+	crawl := func(args ...string) (int, string) {
+		code, out, errs := once(t, append([]string{"catalog", "crawl", "--config", v.path("pullgate.yaml")}, args...)...)
+		if strings.Contains(errs, "\r") {
+			t.Errorf("a line for terminals elsewhere: %q", errs)
+		}
+		return code, out + errs
+	}
+	decide := func(args ...string) (int, string) {
+		code, out, errs := once(t, append(append([]string{"decide", "--licenses", v.path("licenses"), "--as", "acme"}, args...), "GET", "https://"+customersHost+"/v2/acme/app/manifests/1.4.0")...)
+		return code, out + errs
+	}
+	if code, out := crawl("--out", v.path("catalog.yaml")); code != exitYes || !strings.Contains(out, "acme/app") {
+		t.Fatalf("exit code %d: %s", code, out)
+	}
+	if code, out := decide("--data", v.path("data")); code != exitYes || !strings.Contains(out, `"code":"ok"`) {
+		t.Errorf("from what was kept: %d %s", code, out)
+	}
+	if code, out := decide("--catalog", v.path("catalog.yaml")); code != exitYes || !strings.Contains(out, `"code":"ok"`) {
+		t.Errorf("from the file: %d %s", code, out)
+	}
+	v.front.misbehave(hangUp)
+	if code, out := crawl(); code != exitNo || !strings.Contains(out, "what was known before is kept") {
+		t.Errorf("exit code %d: %s", code, out)
+	}
+	if code, out := decide("--data", v.path("data")); code != exitYes {
+		t.Errorf("after a failed crawl: %d %s", code, out)
+	}
+	if code, out, errs := once(t, "catalog", "show", "--data", v.path("data"), "acme/app"); code != exitYes || strings.Count(out, "sha256:") != 2 {
+		t.Errorf("catalog show: %d %s%s", code, out, errs)
+	}
+}

@@ -144,6 +144,13 @@ func (v *vendor) setPassword(password string) {
 	v.write("registry/htpasswd", registryUser+":"+string(hash)+"\n", 0o600)
 }
 
+// configure writes pullgate.yaml.
+func (v *vendor) configure() {
+	v.Helper()
+	v.write("pullgate.yaml", fmt.Sprintf("licenses: %q\ndata: %q\ninstance: gate-1\nlog_level: debug\ncredentials:\n  main: {username: %s, password_file: %q, attach: %v}\n",
+		v.path("licenses"), v.path("data"), registryUser, v.path("registry-password"), v.attach), 0o600)
+}
+
 // A front passes requests on to the registry, until it is told to do something else.
 type front struct {
 	*httptest.Server
@@ -200,8 +207,7 @@ type served struct {
 // test has not.
 func (v *vendor) serve(args ...string) *served {
 	v.Helper()
-	v.write("pullgate.yaml", fmt.Sprintf("licenses: %q\ndata: %q\ninstance: gate-1\nlog_level: debug\ncredentials:\n  main: {username: %s, password_file: %q, attach: %v}\n",
-		v.path("licenses"), v.path("data"), registryUser, v.path("registry-password"), v.attach), 0o600)
+	v.configure()
 	s := &served{vendor: v, log: newLines(), out: newLines(), done: make(chan int, 1), leaks: goleak.IgnoreCurrent()}
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"net"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -28,6 +30,9 @@ func TestServeIsNotReadyWhileItReadsTheRegistryFirst(t *testing.T) {
 			t.Errorf("%s: %+v", path, a)
 		}
 	}
+	s.await("a line in the log", 5*time.Second, func() bool {
+		return strings.Contains(s.log.String(), "license files read; they wait for the registry to be read")
+	})
 	if got := s.healthy(); got != healthv1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("gRPC health is %s", got)
 	}
@@ -83,6 +88,25 @@ func TestServeSaysWhatToDoWhenItCannotStart(t *testing.T) {
 	s.awaitReady()
 }
 
+// The address that is printed is one that --grpc-addr and clients take.
+func TestServeOnAUnixSocket(t *testing.T) {
+	v := newVendor(t)
+	for range 2 { // the second finds nothing left of the first
+		s := v.serve("--grpc-addr", "unix:"+v.path("gate.sock"))
+		if got := s.conn.Target(); got != "unix:"+v.path("gate.sock") {
+			t.Errorf("printed %s", got)
+		}
+		s.awaitReady()
+		if info, err := os.Stat(v.path("gate.sock")); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%v %v", info.Mode(), err)
+		}
+		if a := s.pull("1.4.0"); a.Status != http.StatusOK {
+			t.Errorf("%+v", a)
+		}
+		s.stop()
+	}
+}
+
 func TestServeRecordsEveryDecision(t *testing.T) {
 	v := newVendor(t)
 	s := v.serve()
@@ -133,4 +157,26 @@ func TestServeFlushesRecordsWhenItIsStopped(t *testing.T) {
 	if got := strings.Count(out, "\n"); code != exitYes || got != n {
 		t.Errorf("%d records of %d decisions, exit code %d %s", got, n, code, errs)
 	}
+}
+
+// Envoy's health checks and load balancers see the end before connections are refused.
+func TestServeFailsHealthBeforeItStops(t *testing.T) {
+	v := newVendor(t)
+	s := v.serve()
+	s.awaitReady()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	watch, err := s.health.Watch(ctx, &healthv1.HealthCheckRequest{})
+	v.must(err)
+	first, err := watch.Recv()
+	v.must(err)
+	stop := s.cancel
+	stop()
+	last, err := watch.Recv()
+	v.must(err)
+	if first.Status != healthv1.HealthCheckResponse_SERVING || last.Status != healthv1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health was %s, then %s", first.Status, last.Status)
+	}
+	cancel()
+	s.stop()
 }
