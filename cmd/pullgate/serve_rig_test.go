@@ -51,7 +51,6 @@ type vendor struct {
 	key      string // of the customer acme
 	hash     string
 	attach   bool // pullgate puts the registry's credential on requests
-	args     []string
 }
 
 func newVendor(t *testing.T) *vendor {
