@@ -40,10 +40,6 @@ const (
 	denyCap  = 5
 )
 
-// soonSpan is how long before the reported license's use end the warning expiring_soon
-// begins: P14D in seconds. It is no boundary of the answer, but the warning changes there.
-const soonSpan = 14 * 24 * 3600
-
 // holds reports whether the entry is true at an instant.
 func (e *Entry) holds(at int64) bool { return e.From <= at && at < e.Until }
 
@@ -55,10 +51,8 @@ func entryOf(v Verdict, visible []int, at int64) Entry {
 		life = allowCap
 	}
 	until := min(v.Until, at+life)
-	if v.Ends != Never {
-		if soon := v.Ends - soonSpan; soon > at {
-			until = min(until, soon)
-		}
+	if v.ExpiringFrom > at { // no boundary of the answer, but a warning begins there
+		until = min(until, v.ExpiringFrom)
 	}
 	return Entry{Verdict: v, Visible: visible, From: at, Until: until}
 }

@@ -6,8 +6,8 @@ import (
 )
 
 func TestEntriesHoldUntilTheAnswerMayChange(t *testing.T) {
-	allow := func(until, ends int64) Verdict {
-		return Verdict{Allow: true, Code: CodeOK, Until: until, Ends: ends}
+	allow := func(until, soon int64) Verdict {
+		return Verdict{Allow: true, Code: CodeOK, Until: until, Ends: Never, ExpiringFrom: soon}
 	}
 	for _, c := range []struct {
 		name string
@@ -15,13 +15,13 @@ func TestEntriesHoldUntilTheAnswerMayChange(t *testing.T) {
 		want int64 // life in seconds
 	}{
 		{"allow", allow(Never, Never), 60},
-		{"deny", Verdict{Code: CodeExpired, Until: Never, Ends: Never}, 5},
+		{"deny", Verdict{Code: CodeExpired, Until: Never, Ends: Never, ExpiringFrom: Never}, 5},
 		{"allow with an early boundary", allow(noon+7, Never), 7},
-		{"deny with an early boundary", Verdict{Code: CodeExpired, Until: noon + 2, Ends: Never}, 2},
+		{"deny with an early boundary", Verdict{Code: CodeExpired, Until: noon + 2, Ends: Never, ExpiringFrom: Never}, 2},
 		{"boundary after the cap", allow(noon+600, Never), 60},
-		{"the warning begins", allow(Never, noon+soonSpan+20), 20},
-		{"the warning begins now", allow(Never, noon+soonSpan), 60},
-		{"the warning has begun", allow(Never, noon+soonSpan-20), 60},
+		{"the warning begins", allow(Never, noon+20), 20},
+		{"the warning begins now", allow(Never, noon), 60},
+		{"the warning has begun", allow(Never, noon-20), 60},
 		{"a boundary that has passed", allow(noon, Never), 0},
 		{"no boundary at all", Verdict{Allow: true, Code: CodeOK}, -noon},
 	} {
@@ -43,8 +43,8 @@ func TestGateReusesAVerdictOnlyWhileItIsTrue(t *testing.T) {
 		v    Verdict
 		life int64
 	}{
-		{"allow", Verdict{Allow: true, Code: CodeOK, Until: Never, Ends: Never}, 60},
-		{"deny", Verdict{Code: CodeExpired, Until: Never, Ends: Never}, 5},
+		{"allow", Verdict{Allow: true, Code: CodeOK, Until: Never, Ends: Never, ExpiringFrom: Never}, 60},
+		{"deny", Verdict{Code: CodeExpired, Until: Never, Ends: Never, ExpiringFrom: Never}, 5},
 		{"boundary", Verdict{Allow: true, Code: CodeOK, Until: noon + 3, Ends: Never}, 3},
 	} {
 		for name, tier := range map[string]func(*GateConfig){

@@ -39,15 +39,17 @@ type Header struct {
 // Verdict is what the policy said: the value of data.pullgate.decision. The zero Verdict
 // denies without a code and is turned into internal_error by the Gate.
 type Verdict struct {
-	Allow    bool
-	Code     Code
-	License  string // the reported license, or ""
-	Grant    string // "LICENSE/N": the reported grant, counted from 0 in its file, or ""
-	Message  string // one ASCII line for the customer: what, why, what next; "" when allowed
-	Until    int64  // earliest instant at which the answer may change; Never when there is none
-	Ends     int64  // use end of the reported license, Never when it has none; the P14D warning counts back from it
-	Warnings []Warning
-	Headers  []Header
+	Allow   bool
+	Code    Code
+	License string // the reported license, or ""
+	Grant   string // "LICENSE/N": the reported grant, counted from 0 in its file, or ""
+	Message string // one ASCII line for the customer: what, why, what next; "" when allowed
+	Until   int64  // earliest instant at which the answer may change; Never when there is none
+	Ends    int64  // use end of the reported license, Never when it has none
+	// ExpiringFrom is from when the warning expiring_soon is told, Never when it will not be.
+	ExpiringFrom int64
+	Warnings     []Warning
+	Headers      []Header
 	// Enforcement is that of the reported license when it let a denial through: "warn" or "observe", else "".
 	Enforcement string
 }

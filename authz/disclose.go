@@ -42,6 +42,9 @@ func disclose(f *finding) (Outcome, int, Code) {
 	case f.Allow:
 		return OutcomeAllow, http.StatusOK, f.Code
 
+	case f.Code == CodeWithdrawn && f.Reference && f.Repository && (f.Refusal != "" || f.OutOfScope || !f.Named):
+		// Public until its digest was revoked: whoever would be allowed otherwise is told.
+		return denied(http.StatusForbidden, f.Code)
 	case f.Refusal != "":
 		return denied(http.StatusUnauthorized, f.Refusal)
 	case f.Kind == KindPing: // no library of ours refuses a known customer, another may

@@ -121,7 +121,7 @@ func (g *Gate) decide(ctx context.Context, r *Request) (d *Decision) {
 }
 
 // unasked is the verdict of a decision that the policy had no part in.
-func unasked() Verdict { return Verdict{Until: Never, Ends: Never} }
+func unasked() Verdict { return Verdict{Until: Never, Ends: Never, ExpiringFrom: Never} }
 
 // fail turns the decision into the refusal that is pullgate's own failure.
 func (d *Decision) fail(err error) {

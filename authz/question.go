@@ -125,7 +125,7 @@ func (q *question) conclude(f *finding, v Verdict) {
 	d.Outcome, d.Status, d.Code = disclose(f)
 	d.PolicyCode = v.Code
 	switch {
-	case d.Status == http.StatusUnauthorized, d.Code == CodeKeyScope, d.Code == CodeCustomerBanned:
+	case d.Status == http.StatusUnauthorized, d.Code == CodeKeyScope, v.Code == CodeCustomerBanned:
 		// A refusal by the first two checks has only what could lift it.
 	default:
 		v.Until = min(v.Until, q.gen.NotAfter())

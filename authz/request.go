@@ -64,7 +64,7 @@ func (k Kind) Action() string {
 // credential is reduced to its hash before a Request exists.
 type Request struct {
 	Kind   Kind
-	Method string // as received, at most 16 bytes; longer ones are cut and Kind is Unsupported
+	Method string // as received; "?" for one that HTTP does not have, and then Kind is Unsupported
 	Host   string // authority, lower case, with its port if the client sent one; may be invalid or ""
 	Path   string // request target as received, at most 2048 bytes; longer ones are cut and Kind is Malformed
 

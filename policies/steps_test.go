@@ -47,7 +47,7 @@ func steps(t testing.TB, query, action, candidates string, grants ...string) (an
 	t.Helper()
 	var data map[string]any
 	text := fmt.Sprintf(`{"pullgate": {"public": {}, "customers": {"acme": {"hash": "", "id": "acme", "name": "ACME", "banned": false, "labels": {},
-		"licenses": {"a": {"features": {}}, "b": {"features": {}}, "c": {"features": {}}}, "products": {"app": [%s]}, "repositories": {}}}}}`, strings.Join(grants, ","))
+		"licenses": {"a": {"features": {}, "expiring_from": "never"}, "b": {"features": {}, "expiring_from": "never"}, "c": {"features": {}, "expiring_from": "never"}}, "products": {"app": [%s]}, "repositories": {}}}}}`, strings.Join(grants, ","))
 	if err := json.Unmarshal([]byte(text), &data); err != nil {
 		t.Fatal(err)
 	}

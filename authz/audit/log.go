@@ -51,7 +51,7 @@ type Stats struct {
 	Written     uint64 // records that are in a file
 	Dropped     uint64 // records lost because the queue or the disk was full, or after Close
 	Aggregated  uint64 // refusals of the unidentified beyond their quota: counted, not kept
-	WriteErrors uint64 // failed attempts to write
+	WriteErrors uint64 // failed attempts to write, and times that the file or its directory was gone
 }
 
 // Log is an authz.Recorder that writes files. It is safe for concurrent use.
@@ -64,6 +64,8 @@ type Log struct {
 	written, writeErrors                     atomic.Uint64
 	droppedQueue, droppedDisk, droppedClosed atomic.Uint64
 	aggregated                               [3]atomic.Uint64 // by unidentifiedStatus
+	trouble                                  trouble
+	opened                                   time.Time
 
 	closed  atomic.Bool
 	closing chan struct{}
@@ -114,6 +116,7 @@ func open(cfg Config, opener opener) (*Log, error) {
 		closing: make(chan struct{}),
 		flush:   make(chan chan struct{}),
 		done:    make(chan struct{}),
+		opened:  cfg.Clock(),
 	}
 	w := &writer{log: l, open: opener}
 	if err := w.resume(); err != nil {
@@ -125,8 +128,8 @@ func open(cfg Config, opener opener) (*Log, error) {
 }
 
 // Record queues a copy of r and returns at once. What cannot be queued is dropped and
-// counted. While the disk refuses to take anything, the newest records are kept in memory
-// up to a bound and written when there is space again; the rest is dropped and counted.
+// counted. While the disk refuses to take anything, the first 1 MiB of records waits in memory
+// and is written when there is space again; newer ones are dropped and counted until then.
 func (l *Log) Record(r *authz.Record) {
 	if l.closed.Load() {
 		l.droppedClosed.Add(1)
@@ -208,7 +211,10 @@ func (l *Log) run(w *writer) {
 	timer := time.NewTimer(flushEvery)
 	timer.Stop()
 	defer timer.Stop()
-	waiting := false
+	waiting := w.lost // a disk that was full at the start is asked again
+	if waiting {
+		timer.Reset(flushEvery)
+	}
 	add := func(r *authz.Record) {
 		if unidentified(r.Status) >= 0 {
 			l.guests.Add(-1)

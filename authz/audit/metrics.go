@@ -27,7 +27,7 @@ func (l *Log) register(reg prometheus.Registerer) {
 		counter("pullgate_audit_aggregated_total", "Refusals of unidentified callers beyond their quota: counted here instead of kept, by status.",
 			&l.aggregated[i], prometheus.Labels{"status": strconv.Itoa(status)})
 	}
-	counter("pullgate_audit_write_errors_total", "Failed attempts to write records.", &l.writeErrors, nil)
+	counter("pullgate_audit_write_errors_total", "Failed attempts to write records, and times that their file or directory was gone.", &l.writeErrors, nil)
 	reg.MustRegister(prometheus.NewGaugeFunc(
 		prometheus.GaugeOpts{Name: "pullgate_audit_queue_length", Help: "Records waiting to be written."},
 		func() float64 { return float64(len(l.queue)) }))

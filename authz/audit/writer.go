@@ -16,7 +16,8 @@ import (
 )
 
 const (
-	flushBytes = 64 << 10 // pending records are written when they are this long
+	// flushBytes is how much of pending is written at once, and as soon as there is that much.
+	flushBytes = 64 << 10
 	// maxPending bounds what is kept in memory while the disk refuses to take anything.
 	maxPending = 1 << 20
 	// complainEvery bounds how often a failing disk is logged.
@@ -28,6 +29,7 @@ type file interface {
 	io.WriteCloser
 	Truncate(size int64) error
 	Sync() error
+	Stat() (fs.FileInfo, error)
 }
 
 // An opener opens a file for appending; create says that it must not exist yet.
@@ -48,12 +50,14 @@ type writer struct {
 
 	file file // nil before the first record, and after an error that left it in doubt
 	name string
-	size int64 // bytes of whole lines in file
+	size int64     // bytes of whole lines in file
+	last time.Time // in the name of the newest file that this writer began
 
 	pending    bytes.Buffer // whole lines
 	ends       []int        // where each line of pending ends
 	lost       bool         // the disk was full when last asked
-	complained time.Time
+	complained time.Time    // of an error
+	missed     time.Time    // when it was last said that the file was gone
 	lastErr    error
 }
 
@@ -153,55 +157,75 @@ func (w *writer) add(r *authz.Record) {
 	}
 }
 
-// flush writes what is pending, in as many files as it takes. It returns false when
-// something is left because the disk did not take it.
+// flush writes what is pending, piece by piece and in as many files as it takes. It returns
+// false when something is left because the disk did not take it.
 func (w *writer) flush() bool {
 	w.checkThere()
-	for len(w.ends) > 0 {
+	for len(w.ends) > 0 || w.lost && w.file == nil {
 		if w.file == nil || w.size > 0 && w.size+int64(w.ends[0]) > w.log.cfg.MaxFileBytes {
-			if err := w.rotate(); err != nil {
+			if err := w.begin(); err != nil {
 				w.fail(err)
 				return false
 			}
+			continue
 		}
 		lines := 1
-		for lines < len(w.ends) && w.size+int64(w.ends[lines]) <= w.log.cfg.MaxFileBytes {
+		for lines < len(w.ends) && w.ends[lines] <= flushBytes && w.size+int64(w.ends[lines]) <= w.log.cfg.MaxFileBytes {
 			lines++
 		}
-		if err := w.write(w.pending.Bytes()[:w.ends[lines-1]]); err != nil {
+		if err := w.write(lines); err != nil {
 			w.fail(err)
 			return false
 		}
-		w.wrote(lines)
 	}
 	if w.lost {
 		w.lost, w.lastErr = false, nil
+		w.log.trouble.end()
 		w.log.cfg.Logger.Info("audit: records are written again", "file", w.name)
 	}
 	return true
 }
 
-// checkThere gives the file up when somebody has removed it, perhaps to make room: what is
-// written to a removed file is lost.
+// checkThere gives the file up when its name no longer leads to it, because somebody removed
+// it, perhaps to make room, or moved the directory: nobody would find what is written to it.
 func (w *writer) checkThere() {
 	if w.file == nil || len(w.ends) == 0 {
 		return
 	}
-	if _, err := os.Stat(filepath.Join(w.log.cfg.Dir, w.name)); errors.Is(err, fs.ErrNotExist) {
-		_ = w.file.Close()
-		w.file = nil
+	path := filepath.Join(w.log.cfg.Dir, w.name)
+	there, err := os.Stat(path)
+	if err == nil {
+		if own, err := w.file.Stat(); err != nil || os.SameFile(there, own) {
+			return
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, syscall.ENOTDIR) {
+		return
+	}
+	_ = w.file.Close()
+	w.file = nil
+	w.log.writeErrors.Add(1)
+	if now := w.log.cfg.Clock(); w.missed.IsZero() || now.Sub(w.missed) >= complainEvery {
+		w.missed = now
+		w.log.cfg.Logger.Error("audit: the file that records were written to is gone; a new one is begun", "file", path)
 	}
 }
 
-// write appends whole lines or nothing: what was written of them before an error is cut off
-// again, or else the file is given up, and readers skip its unfinished end.
-func (w *writer) write(lines []byte) error {
-	n, err := w.file.Write(lines)
-	if err == nil {
-		w.size += int64(len(lines))
-		return nil
+// write appends the first lines of pending and forgets those that are in the file, also when
+// there was no room for all. What was written of one more line is cut off again, or else the
+// file is given up, and readers skip its unfinished end.
+func (w *writer) write(lines int) error {
+	text := w.pending.Bytes()[:w.ends[lines-1]]
+	n, err := w.file.Write(text)
+	if err != nil {
+		lines = bytes.Count(text[:n], []byte("\n"))
 	}
-	if n > 0 {
+	whole := 0
+	if lines > 0 {
+		whole = w.ends[lines-1]
+		w.size += int64(whole)
+		w.wrote(lines)
+	}
+	if err != nil && n > whole {
 		if cut := w.file.Truncate(w.size); cut != nil {
 			err = errors.Join(err, cut, w.file.Close())
 			w.file = nil
@@ -222,6 +246,18 @@ func (w *writer) wrote(lines int) {
 	for i := range w.ends {
 		w.ends[i] -= n
 	}
+}
+
+// begin begins a new file. A directory that is gone is made again.
+func (w *writer) begin() error {
+	err := w.rotate()
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(w.log.cfg.Dir, 0o700); err != nil {
+			return err
+		}
+		err = w.rotate()
+	}
+	return err
 }
 
 // rotate closes the file, removes the oldest ones and begins a new one.
@@ -250,18 +286,22 @@ func (w *writer) rotate() error {
 		total -= oldest.size
 		segments = segments[1:]
 	}
-	begin := w.log.cfg.Clock()
-	if len(segments) > 0 { // names never go back, whatever the clock does
-		if after := segments[len(segments)-1].begin.Add(time.Millisecond); begin.Before(after) {
-			begin = after
+	begin, last := w.log.cfg.Clock(), w.last
+	if len(segments) > 0 {
+		if newest := segments[len(segments)-1].begin; newest.After(last) {
+			last = newest
 		}
+	}
+	// Names never go back nor come again, whatever the clock does and whoever removed a file.
+	if after := last.Add(time.Millisecond); begin.Before(after) {
+		begin = after
 	}
 	name := segmentName(begin)
 	f, err := w.open(filepath.Join(w.log.cfg.Dir, name), true)
 	if err != nil {
 		return err
 	}
-	w.file, w.name, w.size = f, name, 0
+	w.file, w.name, w.size, w.last = f, name, 0, begin
 	return nil
 }
 
@@ -269,6 +309,7 @@ func (w *writer) rotate() error {
 func (w *writer) fail(err error) {
 	w.lost, w.lastErr = true, err
 	w.log.writeErrors.Add(1)
+	w.log.trouble.begin(err, w.log.cfg.Clock(), w.log.lost())
 	w.complain(err)
 }
 

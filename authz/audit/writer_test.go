@@ -83,7 +83,7 @@ func TestCrashAtAnyByteLosesNoWholeRecord(t *testing.T) {
 type disk struct {
 	mu    sync.Mutex
 	full  bool
-	room  int           // bytes that a failing write still takes
+	room  int           // bytes that it still takes when full
 	stuck chan struct{} // writes wait until it is closed
 	tries int
 }
@@ -102,12 +102,21 @@ func (d *disk) open(name string, create bool) (file, error) {
 		return nil, &os.PathError{Op: "open", Path: name, Err: syscall.ENOSPC}
 	}
 	f, err := openFile(name, create)
-	return &diskFile{f, d}, err
+	return &diskFile{file: f, disk: d}, err
 }
 
 type diskFile struct {
 	file
 	disk *disk
+	size int64
+}
+
+func (f *diskFile) Truncate(size int64) error {
+	f.disk.mu.Lock()
+	defer f.disk.mu.Unlock()
+	f.disk.room += int(f.size - size)
+	f.size = size
+	return f.file.Truncate(size)
 }
 
 func (f *diskFile) Write(p []byte) (int, error) {
@@ -118,10 +127,17 @@ func (f *diskFile) Write(p []byte) (int, error) {
 	defer f.disk.mu.Unlock()
 	if f.disk.full {
 		f.disk.tries++
-		n, _ := f.file.Write(p[:min(f.disk.room, len(p))])
-		return n, &os.PathError{Op: "write", Err: syscall.ENOSPC}
+		n, err := f.file.Write(p[:min(f.disk.room, len(p))])
+		f.size += int64(n)
+		f.disk.room -= n
+		if n < len(p) {
+			err = &os.PathError{Op: "write", Err: syscall.ENOSPC}
+		}
+		return n, err
 	}
-	return f.file.Write(p)
+	n, err := f.file.Write(p)
+	f.size += int64(n)
+	return n, err
 }
 
 func TestAFullDiskIsSurvived(t *testing.T) {
@@ -147,7 +163,7 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 					}
 				}
 				full := l.Stats()
-				if full.WriteErrors == 0 || full.Dropped == 0 || full.Written != 1 {
+				if full.WriteErrors == 0 || full.Dropped == 0 || full.Written != uint64(1+room/lineLength(t, record(1))) {
 					t.Errorf("while full: %+v", full)
 				}
 				if n := strings.Count(log.String(), "cannot be written"); n != 1 {
@@ -177,6 +193,57 @@ func TestAFullDiskIsSurvived(t *testing.T) {
 			})
 		})
 	}
+}
+
+func lineLength(t *testing.T, r *authz.Record) int {
+	t.Helper()
+	w := &writer{log: &Log{}}
+	w.add(r)
+	return w.pending.Len()
+}
+
+func TestLittleRoomOnAFullDiskIsUsed(t *testing.T) {
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		disk := &disk{}
+		l, err := open(Config{Dir: dir}, disk.open)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		disk.set(true, 0)
+		const many = 3000
+		for n := range many {
+			l.Record(record(n))
+		}
+		l.Flush()
+		full := l.Stats()
+		if full.Written != 0 || full.Dropped == 0 {
+			t.Fatalf("while full: %+v, want more records than wait in memory", full)
+		}
+		const room = 500_000
+		disk.set(true, room)
+		time.Sleep(2 * flushEvery) // virtual
+		synctest.Wait()
+		some := l.Stats()
+		if want := uint64(room / (lineLength(t, record(0)) + 1)); some.Written < want {
+			t.Errorf("%d records written into room for %d", some.Written, want)
+		}
+		if size, _ := dirSize(t, dir); size > room || countLines(t, dir) != int(some.Written) {
+			t.Errorf("%d bytes, %d lines for %d records", size, countLines(t, dir), some.Written)
+		}
+		disk.set(false, 0)
+		time.Sleep(2 * flushEvery) // virtual
+		synctest.Wait()
+		if s := l.Stats(); s.Written+s.Dropped != many || s.Dropped != full.Dropped {
+			t.Errorf("with room: %+v", s)
+		}
+		for i, r := range all(t, dir, Filter{}, OldestFirst) { // the first ones, each once
+			if r.ID != record(i).ID {
+				t.Fatalf("record %d is %s, want %s", i, r.ID, record(i).ID)
+			}
+		}
+	})
 }
 
 func TestCloseOnAFullDiskSaysWhatIsLost(t *testing.T) {
@@ -226,5 +293,69 @@ func TestARemovedFileIsNotWrittenTo(t *testing.T) {
 	l.Flush()
 	if got := ids(all(t, dir, Filter{}, OldestFirst)); !cmp.Equal(got, []string{record(2).ID}) {
 		t.Errorf("readable: %v", got)
+	}
+}
+
+func TestADirectoryThatWentIsMadeAgain(t *testing.T) {
+	away := func(t *testing.T, data string) {
+		if err := os.Rename(data, data+".old"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := map[string]func(t *testing.T, data string){
+		"moved away": away,
+		"removed": func(t *testing.T, data string) {
+			if err := os.RemoveAll(data); err != nil {
+				t.Fatal(err)
+			}
+		},
+		"moved away, a copy in its place": func(t *testing.T, data string) {
+			away(t, data)
+			if err := os.CopyFS(data, os.DirFS(data+".old")); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, goes := range tests {
+		t.Run(name, func(t *testing.T) {
+			data := filepath.Join(t.TempDir(), "data")
+			dir := filepath.Join(data, "decisions")
+			var log bytes.Buffer
+			now := start
+			l := mustOpen(t, Config{Dir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil)), Clock: func() time.Time { return now }})
+			l.Record(record(0))
+			l.Flush()
+			for n := 1; n <= 3; n++ {
+				goes(t, data)
+				l.Record(record(n))
+				l.Flush()
+				got := all(t, dir, Filter{}, NewestFirst)
+				if len(got) == 0 || got[0].ID != record(n).ID {
+					t.Fatalf("readable: %v", ids(got))
+				}
+				if info, err := os.Stat(dir); err != nil || !strings.Contains(name, "copy") && info.Mode().Perm() != 0o700 {
+					t.Errorf("mode %v, %v", info.Mode(), err)
+				}
+				if err := os.RemoveAll(data + ".old"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n := strings.Count(log.String(), "gone"); n != 1 {
+				t.Errorf("said %d times within a minute:\n%s", n, log.String())
+			}
+			now = now.Add(complainEvery)
+			goes(t, data)
+			l.Record(record(4))
+			l.Flush()
+			if n := strings.Count(log.String(), "gone"); n != 2 {
+				t.Errorf("said %d times a minute later", n)
+			}
+			if s := l.Stats(); s.Written != 5 || s.WriteErrors != 4 || s.Dropped != 0 {
+				t.Errorf("stats %+v", s)
+			}
+			if p := l.Problem(); p != "" {
+				t.Errorf("problem %q while records are kept", p)
+			}
+		})
 	}
 }

@@ -19,7 +19,6 @@ const (
 	maxTarget = 2048 // path and query together
 	maxName   = 255
 	maxTag    = 128
-	maxMethod = 16
 	// maxHost bounds what reaches a record. It is longer than any valid authority
 	// (253 bytes of name, a colon, five digits), so that cutting never makes a valid one.
 	maxHost = 320
@@ -64,12 +63,13 @@ func Classify(in *Inbound) *authz.Request { return new(Classifier).Classify(in) 
 // Classify never fails: what it does not understand is KindMalformed. The verb is looked at
 // before anything else, then the headers that may be sent once only, then the target.
 // The result shares no memory with in but strings, and holds no secret: a well-formed key
-// anywhere in the target is a malformed request whose Path has the key cut out.
+// anywhere in the target, also percent-encoded, is a malformed request whose Path has the
+// key cut out. A Method that is none of HTTP's is "?".
 func (c *Classifier) Classify(in *Inbound) *authz.Request {
-	host, _ := redact(in.Host)
+	host, _ := redact(strings.ToLower(in.Host))
 	r := &authz.Request{
 		Method:   in.Method,
-		Host:     strings.ToLower(cut(host, maxHost)),
+		Host:     cut(host, maxHost),
 		N:        -1,
 		Identity: in.Identity,
 		Address:  c.address(in),
@@ -83,7 +83,7 @@ func (c *Classifier) Classify(in *Inbound) *authz.Request {
 	r.Credential = once.credential
 	switch {
 	case in.Method != "GET" && in.Method != "HEAD":
-		r.Method = cut(in.Method, maxMethod)
+		r.Method = knownMethod(in.Method)
 		r.Kind = authz.KindUnsupported
 	case once.malformed || leaks || len(in.Target) > maxTarget:
 		r.Kind = authz.KindMalformed
@@ -125,6 +125,17 @@ func singles(in *Inbound) once {
 		o.credential = authz.Credential{}
 	}
 	return o
+}
+
+// knownMethod is the method when HTTP has it (RFC 9110, section 9, and RFC 5789). Any other is
+// "?": a client can write there what it likes, a part of a key too.
+func knownMethod(method string) string {
+	switch method {
+	case "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT":
+		return method
+	default:
+		return "?"
+	}
 }
 
 func cut(s string, n int) string {

@@ -3,6 +3,7 @@ package classify_test
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"net/netip"
 	"strings"
 	"testing"
@@ -152,7 +153,7 @@ func TestVerbComesFirst(t *testing.T) {
 			if r.Kind != authz.KindUnsupported {
 				t.Errorf("%s %.30s: %s", method, target, r.Kind)
 			}
-			if len(r.Method) > 16 || len(r.Path) > 2048 {
+			if len(r.Method) > 7 || len(r.Path) > 2048 {
 				t.Errorf("%s %.30s: method of %d and path of %d bytes kept", method, target, len(r.Method), len(r.Path))
 			}
 		}
@@ -339,6 +340,55 @@ func TestNoSecretSurvives(t *testing.T) {
 	}
 	if r := get("/v2/a/manifests/pg_16"); r.Kind != authz.KindManifest || r.Path != "/v2/a/manifests/pg_16" {
 		t.Errorf("a tag that only begins like a key: %s %s", r.Kind, r.Path)
+	}
+}
+
+func TestNoSecretSurvivesInAnotherSpelling(t *testing.T) {
+	var every, twice strings.Builder
+	for i := range len(key) {
+		every.WriteString("%" + hex.EncodeToString([]byte{key[i]}))
+		twice.WriteString("%25" + strings.ToUpper(hex.EncodeToString([]byte{key[i]})))
+	}
+	for _, tc := range []struct{ method, target, path string }{
+		{"GET", "/v2/a/tags/list?last=%70g_" + key[3:], "/v2/a/tags/list?REDACTED"},
+		{"HEAD", "/v2/a/tags/list?n=1&last=pg%5F" + key[3:], "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/tags/list?last=" + key[:63] + "%35", "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/tags/list?last=" + every.String(), "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/tags/list?last=" + twice.String(), "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/tags/list?x=%zz&last=%70g_" + key[3:], "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/tags/list?last=%70g_" + key[3:] + "%", "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/tags/list?last=" + otherKey + "&x=%70g_" + key[3:], "/v2/a/tags/list?REDACTED"},
+		{"GET", "/v2/a/manifests/1?%70g_" + key[3:], "/v2/a/manifests/1?REDACTED"},
+		{"PUT", "/v2/a/manifests/%70g_" + key[3:], "REDACTED"},
+		{"GET", "/v2/a/manifests/" + every.String() + "?n=1", "REDACTED"},
+		{"GET", "/v2/%3F%70g_" + key[3:] + "?" + strings.Repeat("x", 3000), "REDACTED"},
+	} {
+		r := classify.Classify(&classify.Inbound{Method: tc.method, Target: tc.target})
+		if r.Path != tc.path || r.Last+r.Tag+r.Repository != "" {
+			t.Errorf("%.99s: kept as %q, %q", tc.target, r.Path, r.Last+r.Tag+r.Repository)
+		}
+		if tc.method != "PUT" && r.Kind != authz.KindMalformed {
+			t.Errorf("%.99s: %s", tc.target, r.Kind)
+		}
+	}
+	for _, host := range []string{"%70g_" + key[3:], strings.ToUpper(key)} {
+		if r := classify.Classify(&classify.Inbound{Method: "GET", Target: "/v2/", Host: host}); strings.Contains(r.Host, key[3:40]) {
+			t.Errorf("host %q", r.Host)
+		}
+	}
+	if r := get("/v2/a/tags/list?last=%70g_16"); r.Kind != authz.KindTags || r.Path != "/v2/a/tags/list?last=%70g_16" || r.Last != "pg_16" {
+		t.Errorf("a tag that only begins like a key: %s %s", r.Kind, r.Path)
+	}
+}
+
+func TestMethodsAreKeptOnlyWhenTheyAreMethods(t *testing.T) {
+	for method, want := range map[string]string{
+		"GET": "GET", "HEAD": "HEAD", "PUT": "PUT", "POST": "POST", "PATCH": "PATCH", "DELETE": "DELETE", "OPTIONS": "OPTIONS", "TRACE": "TRACE", "CONNECT": "CONNECT",
+		"PROPFIND": "?", "get": "?", "": "?", "GET ": "?", key: "?", strings.ToUpper(key): "?", "X" + key: "?", strings.Repeat("GET", 100): "?",
+	} {
+		if r := classify.Classify(&classify.Inbound{Method: method, Target: "/v2/"}); r.Method != want {
+			t.Errorf("%q: kept as %q, want %q", method, r.Method, want)
+		}
 	}
 }
 

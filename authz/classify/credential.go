@@ -94,9 +94,26 @@ func isKey[T string | []byte](b T) bool {
 	return crc32.ChecksumIEEE([]byte(body)) == sum
 }
 
-// redact cuts every key out of a request target and reports whether there was one. People
-// paste keys into URLs; a record must not keep them.
+// redact cuts every key out of a request target or host and reports whether there was one.
+// People paste keys into URLs; a record must not keep them. Where one only appears when
+// percent-encoding is undone, the query or, if it is before that, all of it is cut.
 func redact(target string) (string, bool) {
+	target, leaks := redactPlain(target)
+	if strings.IndexByte(target, '%') < 0 {
+		return target, leaks
+	}
+	path, query, _ := strings.Cut(target, "?")
+	switch {
+	case hidesKey(path):
+		return "REDACTED", true
+	case hidesKey(query):
+		return path + "?REDACTED", true
+	default:
+		return target, leaks
+	}
+}
+
+func redactPlain(target string) (string, bool) {
 	at := strings.Index(target, keyPrefix)
 	if at < 0 {
 		return target, false
@@ -113,4 +130,38 @@ func redact(target string) (string, bool) {
 		}
 	}
 	return target, leaks
+}
+
+// encodings is how often percent-encoding is undone in search of a key: programs that encode
+// what is encoded already do it once or twice.
+const encodings = 3
+
+// hidesKey reports whether undoing percent-encoding brings a key to light. What is no escape
+// stays as it is.
+func hidesKey(s string) bool {
+	if len(s) < keySize+2 {
+		return false // an escape is longer than what it stands for
+	}
+	out := []byte(s)
+	for range encodings {
+		n := 0
+		for i := 0; i < len(out); i, n = i+1, n+1 {
+			out[n] = out[i]
+			if out[i] != '%' || i+2 >= len(out) {
+				continue
+			}
+			if hi, lo := unhex(out[i+1]), unhex(out[i+2]); hi >= 0 && lo >= 0 {
+				out[n] = byte(hi<<4 | lo)
+				i += 2
+			}
+		}
+		if n == len(out) {
+			return false // there is no escape
+		}
+		out = out[:n]
+		if _, leaks := redactPlain(string(out)); leaks {
+			return true
+		}
+	}
+	return false
 }

@@ -19,7 +19,7 @@ func FuzzPath(f *testing.F) {
 	for _, s := range []string{
 		"/v2/", "/v2", "/v2/_catalog?n=1", "/v2/a/b/manifests/1.0", "/v2/a/blobs/" + digest, "/v2/a/tags/list?last=%41&n=7",
 		"/v2/a/referrers/" + digest + "?artifactType=a%2Fb", "/v2/a/blobs/uploads/x", "/v2/a/manifests/sha256-" + hex64 + ".sig",
-		"/v2/a%2Fb/manifests/1", "/v2/a/../b/manifests/1", "/v2/a/manifests/1?ns=x", "/v2/a/tags/list?", "/v2/" + key + "/tags/list",
+		"/v2/a%2Fb/manifests/1", "/v2/a/../b/manifests/1", "/v2/a/manifests/1?ns=x", "/v2/a/tags/list?", "/v2/" + key + "/tags/list", "/v2/a/tags/list?last=%70g_" + key[3:],
 	} {
 		f.Add(s)
 	}

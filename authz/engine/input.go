@@ -24,7 +24,7 @@ var keyTerms = func(words ...string) map[string]*ast.Term {
 	"kind", "host", "registry", "repository", "product", "tag", "digest", "path", "candidates",
 	"method", "address",
 	"version", "order", "channel", "released", "counts_from", "withdrawn_at", "except", "requires", "retires_at", "revoked_at", "boundaries",
-	"allow", "code", "license", "grant", "message", "until", "ends", "warnings", "headers", "enforcement", "name", "value", "to",
+	"allow", "code", "license", "grant", "message", "until", "ends", "expiring_from", "warnings", "headers", "enforcement", "name", "value", "to",
 	"products", "repositories", "empty", "clocks", "replaced",
 	// values that most inputs have
 	"manifest", "blob", "tags", "referrers", "catalog", "ping", "pull", "list",

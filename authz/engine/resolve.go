@@ -90,20 +90,21 @@ func (g *generation) tagVersion(repo index.Repo, tag string) (v, base version.Ve
 	return version.FromTag(tag, repo.Chart(), p.Variants)
 }
 
-// resolveDigestTag judges a digest-like tag as the digest it names; whether it exists, and
-// what is delivered, the tag says.
+// resolveDigestTag judges a digest-like tag as the digest it names. The candidates of one that
+// exists are those of the named digest on the way to what the tag delivers, which may itself
+// be revoked. An absent one is judged alike, and is unknown.
 func (g *generation) resolveDigestTag(repo index.Repo, r *authz.Request, t *authz.Target) *candidateSet {
-	var set *candidateSet
-	if d, ok := digestOf(r.Digest); ok {
-		if n, ok := repo.Node(d); ok {
-			set = g.set(n.Set)
-		}
-	}
 	t.Resource.Digest = ""
 	if e, ok := repo.Tag(r.Tag); ok {
 		t.Reference, t.Resource.Digest = true, digestText(e.Digest)
+		return g.set(e.Set)
 	}
-	return set
+	if d, ok := digestOf(r.Digest); ok {
+		if n, ok := repo.Node(d); ok {
+			return g.set(n.Set)
+		}
+	}
+	return nil
 }
 
 // resolveDigest resolves a digest; one of another kind is as good as unknown.
@@ -129,8 +130,9 @@ func (g *generation) resolveVersion(r *authz.Request) authz.Target {
 	}
 	p, _ := g.index.Product(r.Product)
 	c := unknownCandidate("")
-	if v, base, ok := version.FromTag(r.Version, false, p.Variants); ok {
-		c = g.versionCandidate(r.Product, v, base, "")
+	// No tag: build metadata is written with '+', and is no part of the version.
+	if v, err := version.Parse(r.Version); err == nil {
+		c = g.versionCandidate(r.Product, v, v.WithoutVariant(p.Variants), "")
 		t.Resource.Version = v.String()
 	}
 	set := newSet(c)

@@ -44,9 +44,14 @@ func verdictOf(v ast.Value) (authz.Verdict, error) {
 		Until:       r.instant("until"),
 		Ends:        authz.Never,
 		Enforcement: r.text("enforcement"),
+
+		ExpiringFrom: authz.Never,
 	}
 	if member(o, "ends") != nil {
 		out.Ends = r.instant("ends")
+	}
+	if member(o, "expiring_from") != nil {
+		out.ExpiringFrom = r.instant("expiring_from")
 	}
 	r.each("warnings", func(w *reader) {
 		out.Warnings = append(out.Warnings, authz.Warning{Code: w.text("code"), Message: w.text("message")})

@@ -14,17 +14,17 @@ import (
 )
 
 func TestVerdictIsReadStrictly(t *testing.T) {
-	got, err := verdictOf(ast.MustParseTerm(`{"allow": true, "code": "grace", "license": "l", "grant": "l/0", "message": "m", "until": 5, "ends": 4,
+	got, err := verdictOf(ast.MustParseTerm(`{"allow": true, "code": "grace", "license": "l", "grant": "l/0", "message": "m", "until": 5, "ends": 4, "expiring_from": 3,
 		"warnings": [{"code": "grace", "message": "soon"}], "headers": {{"name": "X-A", "value": "v", "to": "client"}}, "features": {"n": 1}, "enforcement": "warn", "more": 1}`).Value)
 	want := authz.Verdict{
-		Allow: true, Code: "grace", License: "l", Grant: "l/0", Message: "m", Until: 5, Ends: 4, Enforcement: "warn",
+		Allow: true, Code: "grace", License: "l", Grant: "l/0", Message: "m", Until: 5, Ends: 4, ExpiringFrom: 3, Enforcement: "warn",
 		Warnings: []authz.Warning{{Code: "grace", Message: "soon"}}, Headers: []authz.Header{{Name: "X-A", Value: "v", To: "client"}},
 	}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v\n%s", err, d)
 	}
 	got, err = verdictOf(ast.MustParseTerm(`{"allow": false, "code": "x", "until": "never"}`).Value)
-	if d := cmp.Diff(authz.Verdict{Code: "x", Until: authz.Never, Ends: authz.Never}, got); d != "" || err != nil {
+	if d := cmp.Diff(authz.Verdict{Code: "x", Until: authz.Never, Ends: authz.Never, ExpiringFrom: authz.Never}, got); d != "" || err != nil {
 		t.Errorf("the least a decision may be: %v\n%s", err, d)
 	}
 	for _, bad := range []string{

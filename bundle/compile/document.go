@@ -39,6 +39,7 @@ type customerDoc struct {
 type licenseDoc struct {
 	Ends         instant        `json:"ends"`
 	Enforcement  string         `json:"enforcement"`
+	ExpiringFrom instant        `json:"expiring_from"`
 	Features     map[string]any `json:"features"`
 	Grace        instant        `json:"grace"`
 	PublicReason string         `json:"public_reason,omitempty"`

@@ -76,6 +76,12 @@ func (l *License) Schedule(issuedAt int64) Schedule {
 	return s
 }
 
+// ExpiringFrom is P14D before a use end on the license's calendar: from then on customers are
+// told that the license ends (docs/codes.md, expiring_soon).
+func (l *License) ExpiringFrom(ends int64) int64 { return l.terms.later(ends, fortnightBefore) }
+
+var fortnightBefore = Period{days: 14}.times(-1)
+
 func (t *terms) later(at int64, p Period) int64 {
 	if at == Never {
 		return Never

@@ -64,13 +64,18 @@ customer(products, repositories) := {
 	"name": "ACME",
 	"banned": false,
 	"labels": {},
-	"licenses": {id: license |
+	"licenses": {id: object.union(license, {"expiring_from": fortnight_before(ends)}) |
 		some grant in array.concat(products, repositories)
 		id := grant.license
+		ends := max({0} | {g.clocks.ends | some g in array.concat(products, repositories); g.license == id})
 	},
 	"products": {"app": products},
 	"repositories": {"acme/app": repositories},
 }
+
+fortnight_before(ends) := ends - 1209600 if {
+	is_number(ends)
+} else := "never"
 
 license := {
 	"type": "subscription",
@@ -83,6 +88,7 @@ license := {
 	"suspended": ["never", "never"],
 	"replaced": "never",
 	"enforcement": "enforce",
+	"expiring_from": "never",
 	"features": {"sso": true},
 	"public_reason": "invoice 7",
 }

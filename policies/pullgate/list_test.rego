@@ -124,8 +124,55 @@ cases["a public tag, retired"] := {
 
 cases["a public tag, revoked"] := {
 	"public": opened(open_entry),
-	"candidates": [c({"revoked_at": now})],
+	"candidates": [c({"revoked_at": now, "boundaries": [now, now + 9]})],
+	"want": {"allow": false, "code": "withdrawn", "license": "", "until": now + 9},
+}
+
+cases["a public tag, not revoked yet"] := {
+	"public": opened(open_entry),
+	"candidates": [c({"revoked_at": now + 1})],
+	"want": {"allow": true, "code": "public"},
+}
+
+cases["a public tag, revoked and retired"] := {
+	"public": opened(open_entry),
+	"candidates": [c({"revoked_at": now, "retires_at": now})],
 	"want": {"allow": false, "code": "no_license"},
+}
+
+cases["another tag than the public one, revoked"] := {
+	"public": opened(open_entry),
+	"candidates": [c({"tag": "9.9.9", "revoked_at": now})],
+	"want": {"allow": false, "code": "no_license"},
+}
+
+cases["a public tag, revoked, and nobody known"] := {
+	"public": opened(open_entry),
+	"candidates": [c({"revoked_at": now})],
+	"subject": {"via": "anonymous"},
+	"want": {"allow": false, "code": "withdrawn"},
+}
+
+cases["a public tag, revoked, and a license that ended"] := {
+	"public": opened(open_entry),
+	"products": [p(ended)],
+	"candidates": [c({"revoked_at": now})],
+	"want": {"allow": false, "code": "withdrawn"},
+}
+
+cases["a revoked public tag takes nothing from what is let through"] := {
+	"public": opened(open_entry),
+	"products": [warns(ended)],
+	"candidates": [c({"order": [2, 0, 0, {}], "version": "2.0.0", "revoked_at": now}), c({"tag": "9.9.9"})],
+	"want": {"allow": true, "code": "expired", "enforcement": "warn"},
+}
+
+cases["a ban lets nothing through either"] := {
+	"public": opened(open_entry),
+	"customer": {"banned": true},
+	"products": [warns(ended)],
+	"candidates": [c({"order": [2, 0, 0, {}], "version": "2.0.0", "revoked_at": now}), c({"tag": "9.9.9"})],
+	"want": {"allow": false, "code": "withdrawn"},
 }
 
 cases["a license is reported before public"] := {

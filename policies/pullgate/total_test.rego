@@ -1,6 +1,6 @@
 package pullgate_test
 
-fields := {"allow", "code", "license", "grant", "message", "until", "ends", "warnings", "features", "headers", "enforcement"}
+fields := {"allow", "code", "license", "grant", "message", "until", "ends", "expiring_from", "warnings", "features", "headers", "enforcement"}
 
 test_every_decision_has_every_field if {
 	every name, case in cases {

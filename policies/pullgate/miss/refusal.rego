@@ -1,6 +1,7 @@
 package pullgate.miss
 
 import data.pullgate.customer
+import data.pullgate.open
 import data.pullgate.reason
 import data.pullgate.until
 import data.pullgate.warning
@@ -10,7 +11,10 @@ import data.pullgate.warning
 # description: |
 #   The fields of a decision when nothing allows: who asks, then what came nearest. A license
 #   with enforcement warn or observe lets a miss by checks 6 to 13 through, under its code.
-refusal := _denied("anonymous") if {
+refusal := object.union(_denied("withdrawn"), {"until": until.earliest}) if {
+	open.revoked
+	not _let_through
+} else := _denied("anonymous") if {
 	not customer
 } else := _denied("customer_banned") if {
 	not customer.banned == false
@@ -26,6 +30,12 @@ lenient(level, grant) if {
 	lets_through(grant)
 	level >= 6
 	level <= 13
+}
+
+_let_through if {
+	customer.banned == false
+	[level, _, grant, _] := nearest(_candidates)
+	lenient(level, grant)
 }
 
 default _candidates := []

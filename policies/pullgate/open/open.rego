@@ -31,6 +31,18 @@ covers(candidate, time) if {
 	time < candidate.revoked_at
 }
 
+# METADATA
+# title: Revoked
+# description: |
+#   Some candidate is a tag that would be open, had its digest not been revoked. Asked only
+#   when none is open.
+revoked if {
+	some candidate in input.resource.candidates
+	input.time < candidate.retires_at
+	some entry in data.pullgate.public[input.resource.repository]
+	check.covers_tag(entry, candidate)
+}
+
 _opens(entry) if entry.tags[_]
 
 _opens(entry) if entry.patterns[_]

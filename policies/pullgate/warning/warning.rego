@@ -9,15 +9,15 @@ import data.pullgate.reason
 # METADATA
 # title: Warnings of a right
 # description: |
-#   A license that allows with code and has the given use end: grace, kept_version, or
-#   expiring_soon from 14 days before the end.
-about("ok", license, ends) := [] if {
-	input.time + 1209600 < ends
+#   A license that allows with code: grace, kept_version, or expiring_soon from P14D before
+#   its use end, which the compiler counts on the license's calendar.
+about("ok", license) := [] if {
+	input.time < customer.licenses[license].expiring_from
 } else := [_warning("expiring_soon", license, "ok")]
 
-about("grace", license, _) := [_warning("grace", license, "grace")]
+about("grace", license) := [_warning("grace", license, "grace")]
 
-about("kept_version", license, _) := [_warning("kept_version", license, "kept_version")]
+about("kept_version", license) := [_warning("kept_version", license, "kept_version")]
 
 # METADATA
 # title: Warnings of a miss that is let through
