@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -37,6 +38,10 @@ type client struct {
 	slots chan struct{} // bounds the requests under way, over all clients of a crawl
 	wait  time.Duration // before the second try, doubled before the third
 	count func(kind string)
+
+	// The crawl's, all nil or none: an answer came to its end, none came, and whether to stop asking.
+	answered, unanswered func()
+	givenUp              func() error
 }
 
 const (
@@ -85,6 +90,18 @@ func (c *client) once(ctx context.Context, r request) (a *answer, retryAfter tim
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
 	}
+	if c.givenUp != nil {
+		if err := c.givenUp(); err != nil {
+			return nil, 0, err
+		}
+		defer func() {
+			if err == nil || status(err) != 0 || errors.Is(err, errTooMany) {
+				c.answered()
+			} else if ctx.Err() == nil && temporary(err) {
+				c.unanswered()
+			}
+		}()
+	}
 	target, err := c.base.Parse(r.target)
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %v", errGarbage, err)
@@ -114,6 +131,9 @@ func (c *client) once(ctx context.Context, r request) (a *answer, retryAfter tim
 		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
 		return nil, time.Duration(seconds) * time.Second, statusError(resp.StatusCode, body)
 	}
+	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+		return nil, 0, fmt.Errorf("no end of the answer in time, after %d bytes: %w", len(body), err)
+	}
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: cut off after %d bytes: %w", errGarbage, len(body), err)
 	}
@@ -139,7 +159,7 @@ func temporary(err error) bool {
 	if ae, ok := errors.AsType[*answerError](err); ok {
 		return ae.Status == http.StatusTooManyRequests || ae.Status >= 500 && ae.Status != http.StatusNotImplemented
 	}
-	if errors.Is(err, errForeign) || errors.Is(err, errTooMany) || errors.Is(err, errCredentials) {
+	if errors.Is(err, errForeign) || errors.Is(err, errTooMany) || errors.Is(err, errCredentials) || errors.Is(err, errSilent) {
 		return false
 	}
 	if errors.Is(err, errGarbage) {

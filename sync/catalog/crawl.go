@@ -41,7 +41,7 @@ type Config struct {
 	MaxTags int
 	// AcceptRemovals takes answers that are suddenly much smaller.
 	AcceptRemovals bool
-	// Timeout bounds one request. Default one minute.
+	// Timeout bounds one request, to the last byte of its answer. Default 30 seconds.
 	Timeout time.Duration
 	// RetryWait is the pause before the second try of a request that failed. Default 500 ms.
 	RetryWait time.Duration
@@ -66,6 +66,7 @@ type Progress struct {
 	Repositories, Total int // done, and to do in all
 	Tags                int // asked
 	Manifests           int // fetched
+	Requests            int // answered
 }
 
 // Outcome is what became of one repository in a crawl.
@@ -82,6 +83,7 @@ type Result struct {
 	Repositories []RepositoryResult // by name
 	Warnings     []string           // of the whole crawl, one line each
 	Manifests    int                // fetched
+	Catalog      *Catalog           // everything that is known after it
 }
 
 // RepositoryResult is what a crawl did with one repository.
@@ -89,11 +91,12 @@ type RepositoryResult struct {
 	Name     string
 	Outcome  Outcome
 	Tags     int      // that are known now
-	Failure  *Failure // with Kept
+	Failure  *Failure // with Kept: why; with Taken: why some tags stay as they were, nil without such
 	Warnings []string // tags that were left as they were or left out, one line each
 }
 
-// Failures returns the failures of all repositories, by name.
+// Failures returns the failures of all repositories, by name, also of those that were taken but
+// for some tags.
 func (r *Result) Failures() []*Failure {
 	var out []*Failure
 	for _, rr := range r.Repositories {
@@ -124,7 +127,7 @@ func NewCrawler(cfg Config) (*Crawler, error) {
 	}
 	cfg.Parallel = cmp.Or(max(cfg.Parallel, 0), 8)
 	cfg.MaxTags = cmp.Or(max(cfg.MaxTags, 0), 100_000)
-	cfg.Timeout = cmp.Or(cfg.Timeout, time.Minute)
+	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
 	cfg.RetryWait = cmp.Or(cfg.RetryWait, 500*time.Millisecond)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -178,6 +181,7 @@ type crawl struct {
 
 	mu       sync.Mutex
 	progress Progress
+	silence  int // requests without an answer since the last one that had one
 	result   Result
 	fetches  map[string]*fetch // manifests and configs under way, by digest
 }
@@ -198,6 +202,11 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 		return nil, err
 	}
 	if cr.login, err = c.connect(ctx); err != nil {
+		if f, ok := errors.AsType[*Failure](err); ok {
+			for _, k := range cr.known {
+				f.Known = f.Known || k.state.Succeeded != 0
+			}
+		}
 		return nil, err
 	}
 	names, err := cr.names(targets)
@@ -210,6 +219,12 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 	slices.SortFunc(cr.result.Repositories, func(a, b RepositoryResult) int { return cmp.Compare(a.Name, b.Name) })
 	if err != nil {
 		return nil, err
+	}
+	if cr.result.Catalog, err = store.Snapshot(); err != nil {
+		return nil, err
+	}
+	if err := store.keep(cr.result.Catalog); err != nil {
+		cr.warn("questions and a restart go on with what the crawl before has learned: %v", err)
 	}
 	c.metrics.crawled(&cr.result, cr.now)
 	return &cr.result, nil
@@ -244,14 +259,52 @@ func (c *Crawler) connect(ctx context.Context) (*login, error) {
 
 // client makes a client whose requests carry the rights of a scope.
 func (cr *crawl) client(scope string) (*client, error) {
-	rt, err := cr.login.transport(cr.ctx, scope)
+	if err := cr.givenUp(); err != nil {
+		return nil, err
+	}
+	asking, cancel := context.WithTimeout(cr.ctx, cr.cfg.Timeout)
+	defer cancel()
+	rt, err := cr.login.transport(asking, scope)
 	if err != nil {
+		if status(err) == 0 && !errors.Is(err, errForeign) && !errors.Is(err, errCredentials) {
+			cr.unanswered()
+		}
 		return nil, err
 	}
 	return &client{
 		http: &http.Client{Transport: rt, Timeout: cr.cfg.Timeout}, base: cr.upstream,
 		slots: cr.slots, wait: cr.cfg.RetryWait, count: cr.metrics.fetched,
+		answered: cr.answered, unanswered: cr.unanswered, givenUp: cr.givenUp,
 	}, nil
+}
+
+// mostSilence bounds a crawl of a registry that has stopped answering: after so many requests in
+// a row without an answer the rest is not tried.
+func (cr *crawl) mostSilence() int { return max(24, maxTries*cr.cfg.Parallel) }
+
+// errSilent: the registry has stopped answering in the middle of a crawl.
+var errSilent = errors.New("the registry answers no more")
+
+func (cr *crawl) answered() {
+	cr.mu.Lock()
+	cr.silence = 0
+	cr.mu.Unlock()
+	cr.step(func(p *Progress) { p.Requests++ })
+}
+
+func (cr *crawl) unanswered() {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	cr.silence++
+}
+
+func (cr *crawl) givenUp() error {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	if cr.silence < cr.mostSilence() {
+		return nil
+	}
+	return fmt.Errorf("%w: %d requests in a row had no answer, the rest is not tried", errSilent, cr.silence)
 }
 
 // names are the repositories to crawl: the literal ones, those of the registry's list that match

@@ -417,7 +417,28 @@ func TestOneBadTagDoesNotHoldTheOthersBack(t *testing.T) {
 	was := snapshot(t, s).Repositories["acme/app"]
 	three := r.image("acme/app", "three", "", "3.0.0", "latest")
 	r.misbehave(answering("/manifests/1.0.0", "500", ""))
-	res := crawlOK(t, r.crawler(), s, "acme/app").Repositories[0]
+	metrics := prometheus.NewRegistry()
+	result, err := r.crawler(func(c *Config) { c.Registerer = metrics }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	res := result.Repositories[0]
+	if f := result.Failures(); len(f) != 1 || res.Outcome != Taken || f[0].Reason != Failing || !strings.Contains(f[0].Error(), "repository acme/app: tag 1.0.0 stays as it was: answered 500 Internal Server Error; what was known before is kept") {
+		t.Fatalf("%s %v", res.Outcome, f)
+	}
+	if err := testutil.GatherAndCompare(metrics, strings.NewReader(`# HELP pullgate_catalog_failures_total Crawls of a repository, of some of its tags, or of the whole registry, that failed and kept the last good state, by reason.
+# TYPE pullgate_catalog_failures_total counter
+pullgate_catalog_failures_total{reason="failing",registry=""} 1
+pullgate_catalog_failures_total{reason="forbidden",registry=""} 0
+pullgate_catalog_failures_total{reason="foreign",registry=""} 0
+pullgate_catalog_failures_total{reason="garbage",registry=""} 0
+pullgate_catalog_failures_total{reason="shrunk",registry=""} 0
+pullgate_catalog_failures_total{reason="too_large",registry=""} 0
+pullgate_catalog_failures_total{reason="unauthorized",registry=""} 0
+pullgate_catalog_failures_total{reason="unreachable",registry=""} 0
+`), "pullgate_catalog_failures_total"); err != nil {
+		t.Fatal(err)
+	}
 	if len(res.Warnings) != 1 || !strings.Contains(res.Warnings[0], "tag 1.0.0 stays as it was: answered 500") {
 		t.Fatalf("%q", res.Warnings)
 	}
@@ -484,7 +505,7 @@ func TestProgressAndMetricsCount(t *testing.T) {
 		c.Progress = func(p Progress) { last = p }
 	})
 	crawlOK(t, c, open(t), "acme/app")
-	if last != (Progress{Repositories: 1, Total: 1, Tags: 4, Manifests: 9}) {
+	if last != (Progress{Repositories: 1, Total: 1, Tags: 4, Manifests: 9, Requests: 20}) {
 		t.Fatalf("%+v", last)
 	}
 	const want = `

@@ -23,12 +23,13 @@ const (
 	TooLarge     Reason = "too_large"    // more than a crawl follows
 )
 
-// Failure says what went wrong, that what was known is kept, and what to do. Its text never holds
+// Failure says what went wrong, whether something was known before, and what to do. Its text never holds
 // a credential.
 type Failure struct {
 	Reason     Reason
 	Registry   string // the upstream, as configured
 	Repository string // "" when it concerns the whole registry
+	Known      bool   // an earlier crawl succeeded, and what it learned is kept
 	Err        error
 }
 
@@ -38,7 +39,11 @@ func (f *Failure) Error() string {
 	if f.Repository != "" {
 		what += ", repository " + f.Repository
 	}
-	return what + ": " + line(f.Err) + "; what was known before is kept; " + f.Remedy()
+	kept := "nothing is known of it yet"
+	if f.Known {
+		kept = "what was known before is kept"
+	}
+	return what + ": " + line(f.Err) + "; " + kept + "; " + f.Remedy()
 }
 
 func (f *Failure) Unwrap() error { return f.Err }

@@ -26,7 +26,7 @@ func newMetrics(reg prometheus.Registerer, registry string) (*metrics, error) {
 		}, []string{"repository"}),
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullgate_catalog_failures_total", ConstLabels: labels,
-			Help: "Crawls of a repository, or of the whole registry, that failed and kept the last good state, by reason.",
+			Help: "Crawls of a repository, of some of its tags, or of the whole registry, that failed and kept the last good state, by reason.",
 		}, []string{"reason"}),
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullgate_catalog_fetches_total", ConstLabels: labels,

@@ -153,6 +153,10 @@ func (cr *crawl) repository(l *listing) error {
 	if l.absent {
 		r.Outcome = Absent
 	}
+	if t.failed > 0 {
+		r.Failure = t.partly()
+		cr.metrics.failed(r.Failure.Reason)
+	}
 	cr.done(r)
 	return nil
 }
@@ -161,6 +165,7 @@ func (cr *crawl) kept(l *listing) error {
 	tags := 0
 	if k := cr.known[l.name]; k != nil {
 		tags = k.present()
+		l.fail.Known = k.state.Succeeded != 0
 	}
 	cr.metrics.failed(l.fail.Reason)
 	cr.done(RepositoryResult{Name: l.name, Outcome: Kept, Tags: tags, Failure: l.fail, Warnings: l.notes})
@@ -183,6 +188,7 @@ type tags struct {
 	unknown  map[string]bool   // tags that keep what they had
 	failed   int               // tags for which the registry itself failed
 	trouble  error             // the first of these
+	first    string            // its tag
 }
 
 func (t *tags) resolve() error {
@@ -211,6 +217,20 @@ func (t *tags) hopeless() bool {
 	return t.failed >= mostTrouble && t.failed > len(t.resolved)
 }
 
+// partly is the failure of a repository that was taken but for some tags.
+func (t *tags) partly() *Failure {
+	f := t.failure(t.name, t.trouble)
+	if k := t.known[t.name]; k != nil {
+		f.Known = k.state.Succeeded != 0
+	}
+	others := " stays as it was"
+	if t.failed > 1 {
+		others = fmt.Sprintf(" and %d more stay as they were", t.failed-1)
+	}
+	f.Err = fmt.Errorf("tag %s%s: %s", t.first, others, line(t.trouble))
+	return f
+}
+
 // note sorts one tag's outcome. The error is the store's.
 func (t *tags) note(tag, digest string, err error) error {
 	t.mu.Lock()
@@ -229,7 +249,7 @@ func (t *tags) note(tag, digest string, err error) error {
 		t.notes = append(t.notes, fmt.Sprintf("tag %s stays as it was: %s", tag, line(err)))
 		t.failed++
 		if t.trouble == nil {
-			t.trouble = err
+			t.trouble, t.first = err, tag
 		}
 	}
 	return nil

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -44,8 +43,8 @@ func (e *CorruptError) Unwrap() error { return e.Err }
 // Store keeps on disk what crawls of one registry learned. What has a digest is kept for ever and
 // shared by the registry's repositories; what a repository's tags name is replaced as a whole when
 // a crawl of it succeeded. Every write is a transaction, so a killed process loses at most the
-// requests under way. One process at a time holds a Store; hold it for a crawl only, so that Last
-// can read in between. Safe for concurrent use.
+// requests under way. One process at a time holds a Store, for a crawl only; Last reads beside
+// it. Safe for concurrent use.
 type Store struct {
 	db       *bolt.DB
 	path     string
@@ -105,25 +104,8 @@ func Open(dir, registry string) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.keepIfMissing()
 	return s, nil
-}
-
-// Last reads what the last crawls of a registry learned, without a Store. It waits a few seconds
-// for a crawl under way in another process. Errors: ErrNoCatalog, ErrLocked, *CorruptError.
-func Last(dir, registry string) (*Catalog, error) {
-	path, err := storePath(dir, registry)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nil, fmt.Errorf("catalog store %s: %w", path, ErrNoCatalog)
-	}
-	s := &Store{path: path, registry: registry}
-	if err := s.open(&bolt.Options{Timeout: 5 * time.Second, ReadOnly: true}); err != nil {
-		return nil, err
-	}
-	defer s.Close()
-	return s.Snapshot()
 }
 
 // Close releases the store. It does not wait for a crawl: end that first.
