@@ -61,6 +61,7 @@ func parseExpectation(s string) (Expectation, error) {
 			if err != nil {
 				return e, err
 			}
+			body = expandNames(body)
 			e.Body, rest = &body, r
 		}
 	case "same":
@@ -79,7 +80,7 @@ func (e *Expectation) parseDetails(rest string) error {
 			if !ok {
 				return fmt.Errorf("want `header NAME: VALUE` at the end of the line")
 			}
-			e.Header = append(e.Header, Header{strings.TrimSpace(name), strings.TrimSpace(value)})
+			e.Header = append(e.Header, Header{strings.TrimSpace(name), expandNames(strings.TrimSpace(value))})
 			return nil
 		}
 		arg, r, err := cutText(r)
@@ -118,7 +119,7 @@ func (e *Expectation) parseDetails(rest string) error {
 			}
 			e.Warns = append(e.Warns, arg)
 		case "without":
-			e.Without = append(e.Without, arg)
+			e.Without = append(e.Without, expandNames(arg))
 		default:
 			return fmt.Errorf("unknown detail %q: want until, code, license, pinned, header, no-header, warns or without", word)
 		}
@@ -149,6 +150,9 @@ func (e *Expectation) check(a, above *Answer) []string {
 	if e.Same {
 		if d := diffAnswers(above, a); d != "" {
 			miss("want the same reply as the line above; %s", d)
+		}
+		if a.Record == nil {
+			return bad
 		}
 		return append(bad, e.checkDetails(a)...)
 	}

@@ -21,9 +21,12 @@ type Service struct {
 	byID   map[string]*authz.Record
 }
 
+// patient bounds an evaluation by its steps alone: a busy machine must not fail a script.
+var patient = engine.Limits{DecisionTime: 10 * time.Second, VisibleTime: 10 * time.Second}
+
 // NewService returns a Service without a bundle.
 func NewService() *Service {
-	s := &Service{engine: engine.New(engine.Config{}), byID: map[string]*authz.Record{}}
+	s := &Service{engine: engine.New(engine.Config{Limits: patient}), byID: map[string]*authz.Record{}}
 	s.Gate = authz.NewGate(authz.GateConfig{
 		Engine: s.engine, Recorder: s, Instance: "script", AskPast: true,
 		Clock: func() time.Time { return s.clock },

@@ -3,6 +3,7 @@ package authztest
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -56,7 +57,14 @@ type Runner struct {
 func (r *Runner) Run(ctx context.Context, s *Script) ([]Result, error) {
 	door := r.Door
 	src, err := s.load(r.Catalog)
+	var mistake *ParseError
+	if errors.As(err, &mistake) {
+		return nil, err
+	}
 	if len(s.Refusals) > 0 {
+		if err == nil { // what only the compiler refuses
+			_, err = src.world(ctx, time.Unix(0, 0))
+		}
 		return s.checkRefusals(err), nil
 	}
 	if err != nil {

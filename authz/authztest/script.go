@@ -27,7 +27,7 @@ type Script struct {
 	Catalog  []byte            // the kind: Catalog document, or nil
 	Steps    []Step            // one per expectation line
 	Refusals []Refusal         // one per fails: line; a script has Steps or Refusals
-	Keys     map[string]bool   // every CUSTOMER and CUSTOMER/KEY that a step speaks as
+	Keys     map[string]int    // every CUSTOMER and CUSTOMER/KEY that a step speaks as, with the line of its first `as`
 }
 
 // Step is one question with the answer it must have.
@@ -85,7 +85,7 @@ func ReadScript(path string) (*Script, error) {
 
 // ParseScript parses a script. dir resolves the paths of `files` lines and may be nil.
 func ParseScript(path string, data []byte, dir fs.FS) (*Script, error) {
-	s := &Script{Path: path, Licenses: map[string][]byte{}, Rules: map[string][]byte{}, Keys: map[string]bool{}}
+	s := &Script{Path: path, Licenses: map[string][]byte{}, Rules: map[string][]byte{}, Keys: map[string]int{}}
 	ar := txtar.Parse(data)
 	line := 0
 	for _, text := range splitLines(ar.Comment) {
@@ -112,12 +112,14 @@ func ParseScript(path string, data []byte, dir fs.FS) (*Script, error) {
 		case f.Name == "refusals":
 			err = s.parseRefusals(f.Data, start)
 		case strings.HasPrefix(f.Name, "rules/") && strings.HasSuffix(f.Name, ".rego"):
-			s.Rules[f.Name] = f.Data
+			s.Rules[strings.TrimPrefix(f.Name, "rules/")] = f.Data
 		case isYAML(f.Name) && isCatalog(f.Data):
 			if s.Catalog != nil {
 				return nil, &ParseError{path, start, "a second catalog; a script has one"}
 			}
 			s.Catalog = f.Data
+		case isYAML(f.Name) && s.Licenses[f.Name] != nil:
+			err = &ParseError{path, start, fmt.Sprintf("section %q has the name of a file that a `files` line added", f.Name)}
 		case isYAML(f.Name):
 			s.Licenses[f.Name] = nameDigests(f.Data)
 		default:
@@ -163,7 +165,7 @@ func (s *Script) addFiles(dir fs.FS, path string) error {
 		}
 		switch {
 		case strings.HasPrefix(rel, "rules/") && strings.HasSuffix(rel, ".rego") && !strings.HasSuffix(rel, "_test.rego"):
-			s.Rules[rel] = data
+			s.Rules[strings.TrimPrefix(rel, "rules/")] = data
 		case isYAML(rel) && !isCatalog(data):
 			s.Licenses[rel] = nameDigests(data)
 		default:
@@ -220,11 +222,8 @@ func (s *Script) parseDecisions(data []byte, start int) error {
 			if err != nil {
 				return bad("%v", err)
 			}
-			if sp.Customer != "" {
-				s.Keys[sp.Customer] = true
-			}
-			if sp.Key != "" {
-				s.Keys[sp.Key] = true
+			if who := sp.Customer + sp.Key; who != "" && s.Keys[who] == 0 {
+				s.Keys[who] = line
 			}
 			cur.As = sp
 		case "from":
@@ -285,6 +284,9 @@ func (st *Step) parseQuestion(word, rest string) error {
 		if subject == "" {
 			return fmt.Errorf("%s: want a path and an expectation", word)
 		}
+	}
+	if strings.ContainsRune(subject, '\t') {
+		return fmt.Errorf("a tab after %q: the path ends at the first space", word)
 	}
 	e, err := parseExpectation(strings.TrimSpace(want))
 	if err != nil {
@@ -375,7 +377,7 @@ func isYAML(name string) bool {
 	return strings.HasSuffix(name, ".yaml") || strings.HasSuffix(name, ".yml")
 }
 
-var catalogKind = regexp.MustCompile(`(?m)^kind:\s*["']?Catalog["']?\s*(#.*)?$`)
+var catalogKind = regexp.MustCompile(`(?m)(^|^\{|[,{]\s*)kind:\s*["']?Catalog["']?\s*([,}#].*)?$`)
 
 func isCatalog(data []byte) bool { return catalogKind.Match(data) }
 

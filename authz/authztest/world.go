@@ -57,7 +57,7 @@ func (s *Script) load(readCatalog CatalogReader) (*sources, error) {
 	for _, who := range slices.Sorted(maps.Keys(s.Keys)) {
 		secret, hash := license.NewKey(rand.Reader)
 		if err := addKey(set, who, hash); err != nil {
-			return nil, err
+			return nil, &ParseError{s.Path, s.Keys[who], err.Error()}
 		}
 		src.secrets[who] = secret
 	}

@@ -192,7 +192,7 @@ func (e fixedEngine) Generation() authz.Generation { return e.gen }
 
 // decideOnce asks one question of one bundle, as the customer unless the request has its own key.
 func decideOnce(ctx context.Context, b *bundle.Bundle, req *authz.Request, as string, at time.Time) (*authz.Decision, error) {
-	e := engine.New(engine.Config{})
+	e := engine.New(engine.Config{Limits: engine.Limits{DecisionTime: 10 * time.Second, VisibleTime: 10 * time.Second}})
 	defer e.Close()
 	if err := e.Activate(ctx, b); err != nil {
 		return nil, err

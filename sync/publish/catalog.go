@@ -10,23 +10,44 @@ import (
 	"github.com/pullgate/pullgate/sync/catalog"
 )
 
-// Repositories hands a catalog over to the compiler. A catalog that names no registry is
-// that of the only one in the set.
+// Repositories hands a catalog over to the compiler. A catalog that names no registry, as one
+// written by hand may, is that of the only one; where there are several, a repository belongs
+// to the registries of the products that have it, or to all when none has.
 func Repositories(cats []*catalog.Catalog, set *license.Set) ([]compile.Repository, error) {
+	if len(set.Registries) == 0 && len(cats) > 0 {
+		return nil, errors.New("a catalog, and no license file has a Registry that it could be of")
+	}
 	var out []compile.Repository
 	for _, c := range cats {
-		registry := c.Registry
-		if registry == "" {
-			if len(set.Registries) != 1 {
-				return nil, errors.New("catalog: say `registry: ID`; the license files have more than one registry")
-			}
-			registry = set.Registries[0].ID
-		}
 		for _, name := range slices.Sorted(maps.Keys(c.Repositories)) {
-			out = append(out, repository(registry, name, c.Repositories[name]))
+			registries := []string{c.Registry}
+			if c.Registry == "" {
+				registries = registriesOf(name, set)
+			}
+			for _, registry := range registries {
+				out = append(out, repository(registry, name, c.Repositories[name]))
+			}
 		}
 	}
 	return out, nil
+}
+
+func registriesOf(name string, set *license.Set) []string {
+	var of, all []string
+	for i := range set.Registries {
+		all = append(all, set.Registries[i].ID)
+	}
+	for i := range set.Products {
+		p := &set.Products[i]
+		has := slices.ContainsFunc(p.Repositories, func(r license.ProductRepository) bool { return r.Name == name })
+		if has && !slices.Contains(of, p.Registry) {
+			of = append(of, p.Registry)
+		}
+	}
+	if len(of) == 0 {
+		return all
+	}
+	return of
 }
 
 // ReadCatalog parses a kind: Catalog file for the compiler.
