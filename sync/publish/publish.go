@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ type Publisher struct {
 	catalogs map[string]*catalog.Catalog // by registry id
 	serial   int64
 	current  *bundle.Bundle
-	warnings []compile.Warning
+	warnings []compile.Warning // logged last
 }
 
 // ErrNoLicenses means that nothing has been compiled because no set of licenses was good yet.
@@ -111,13 +112,6 @@ func (p *Publisher) Set() *license.Set {
 	return p.set
 }
 
-// Warnings returns what the last build warned of.
-func (p *Publisher) Warnings() []compile.Warning {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.warnings
-}
-
 // Run publishes again at half of the validity, until ctx is done.
 func (p *Publisher) Run(ctx context.Context) error {
 	for {
@@ -166,14 +160,33 @@ func (p *Publisher) build(ctx context.Context, reissue bool) error {
 	if err != nil {
 		return err
 	}
+	p.warn(warnings)
 	if !reissue && p.current != nil && b.Revision() == p.current.Revision() {
 		return nil
 	}
 	if err := p.cfg.Deliver(ctx, b); err != nil {
 		return fmt.Errorf("bundle %s: %w", b.Revision(), err)
 	}
-	p.serial, p.current, p.warnings = in.Serial, b, warnings
+	p.serial, p.current = in.Serial, b
 	return nil
+}
+
+// mostWarnings bounds the warnings of a build that are logged.
+const mostWarnings = 20
+
+// warn logs what a build warns of, when it is not what the one before warned of.
+func (p *Publisher) warn(warnings []compile.Warning) {
+	if slices.Equal(warnings, p.warnings) {
+		return
+	}
+	p.warnings = warnings
+	for i, w := range warnings {
+		if i == mostWarnings {
+			p.cfg.Logger.Warn("licenses: more warnings are not shown; `pullgate check` prints all", "more", len(warnings)-i)
+			return
+		}
+		p.cfg.Logger.Warn("licenses", "warning", w.String())
+	}
 }
 
 // Build compiles and signs, and returns what its own reader verified: the only way from
