@@ -92,10 +92,11 @@ func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) 
 			fmt.Fprintln(cmd.OutOrStdout(), failure)
 			kept, err = true, nil
 		}
-		if err == nil {
+		if err == nil && result != nil {
+			cats = append(cats, result.Catalog)
+		} else if err == nil {
 			var c *catalog.Catalog
 			if c, err = store.Snapshot(); err == nil {
-				c.Registry = reg.ID
 				cats = append(cats, c)
 			}
 		}
@@ -221,6 +222,9 @@ func showCatalogs(registry, file, data string) ([]*catalog.Catalog, error) {
 	var cats []*catalog.Catalog
 	for _, path := range stores {
 		c, err := catalog.Last(dir, strings.TrimSuffix(filepath.Base(path), ".db"))
+		if errors.Is(err, catalog.ErrNoCatalog) && len(stores) > 1 {
+			continue // another registry may have the repository
+		}
 		if err != nil {
 			return nil, err
 		}

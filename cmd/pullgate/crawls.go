@@ -18,67 +18,54 @@ import (
 	"github.com/pullgate/pullgate/sync/source"
 )
 
-// crawls keeps what is known of the registries that the license files name.
+// crawls reads the registries that the license files name, each on its own, and publishes
+// license files and catalogs. A license edit never waits for a registry and never fails because
+// of one.
 type crawls struct {
 	sc   *sidecar
-	wake chan struct{}
+	wake chan struct{} // an edit was published
 
-	crawlers map[string]*ownCrawler // by registry id; used by Run only
-
-	mu      sync.Mutex // guards all below
+	mu      sync.Mutex // guards all below; never held during a crawl
 	set     *license.Set
-	pending *source.Snapshot // good, but a registry of it has never been read
-	known   map[string]bool  // registries with a catalog
+	pending *source.Snapshot // good, but not published yet
+	refused string           // why pending was refused; "" while it waits for a registry
+	known   map[string]bool  // registries whose catalog the publisher has
 }
 
+// slowCrawl is how long the reading of a registry may take before health says so.
+const slowCrawl = 30 * time.Second
+
 func newCrawls(sc *sidecar) *crawls {
-	return &crawls{sc: sc, wake: make(chan struct{}, 1), known: map[string]bool{}, crawlers: map[string]*ownCrawler{}}
+	sc.status.slowCrawl = min(slowCrawl, 2*sc.cfg.CrawlEvery)
+	return &crawls{sc: sc, wake: make(chan struct{}, 1), known: map[string]bool{}}
 }
 
 // publish takes a good set of license files. On the first start it waits for the registries
 // to be read: a bundle that knows no repository would answer 404 to every customer. Until
-// then every request is answered with 503.
+// then every request is answered with 503. Later a set is published at once, without the
+// registries that have never been read: an edit may revoke something.
 func (c *crawls) publish(ctx context.Context, snap *source.Snapshot) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for i := range snap.Set.Registries {
-		if err := c.readLast(ctx, snap.Set.Registries[i].ID); err != nil {
-			return err
-		}
-	}
-	moreToCrawl := c.set == nil || !slices.Equal(targetNames(c.set), targetNames(snap.Set))
 	c.set = snap.Set
-	if moreToCrawl {
-		c.crawlSoon()
-	}
-	if c.sc.publisher.Set() == nil && !c.complete(snap.Set) {
-		c.pending = snap
-		return nil
-	}
-	c.pending = nil
-	return c.sc.publisher.SetLicenses(ctx, snap.Set, snap.Rules)
+	c.pending, c.refused = snap, ""
+	nudge(c.wake)
+	return c.publishPending(ctx)
 }
 
-// readLast takes the last crawl from disk, once per registry.
-func (c *crawls) readLast(ctx context.Context, registry string) error {
-	if c.known[registry] {
+// publishPending publishes what waits, if it may. What is refused goes on waiting: the next
+// catalog may make it good. It is called with mu held.
+func (c *crawls) publishPending(ctx context.Context) error {
+	if c.pending == nil || c.sc.publisher.Set() == nil && !c.complete(c.pending.Set) {
 		return nil
 	}
-	last, err := catalog.Last(catalogDir(c.sc.cfg.Data), registry)
-	var damaged *catalog.CorruptError
-	switch {
-	case errors.Is(err, catalog.ErrNoCatalog):
-		return nil
-	case errors.As(err, &damaged):
-		c.sc.log.Error("the kept catalog is damaged and is read from the registry again", "registry", registry, "error", err)
-		return nil
-	case err != nil:
+	err := c.sc.publisher.SetLicenses(ctx, c.pending.Set, c.pending.Rules)
+	if err != nil {
+		c.refused = err.Error()
 		return err
-	case len(last.Repositories) == 0:
-		return nil // an interrupted first crawl
 	}
-	c.known[registry] = true
-	return c.sc.publisher.SetCatalog(ctx, registry, last)
+	c.pending, c.refused = nil, ""
+	return nil
 }
 
 func (c *crawls) complete(set *license.Set) bool {
@@ -90,126 +77,13 @@ func (c *crawls) complete(set *license.Set) bool {
 	return true
 }
 
-func (c *crawls) crawlSoon() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+func (c *crawls) isKnown(registry string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known[registry]
 }
 
-// Run crawls when the license files name something new, and every CrawlEvery.
-func (c *crawls) Run(ctx context.Context) error {
-	tick := time.NewTicker(c.sc.cfg.CrawlEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-c.wake:
-		case <-tick.C:
-		}
-		c.mu.Lock()
-		set := c.set
-		c.mu.Unlock()
-		if set == nil {
-			continue
-		}
-		failed := false
-		for i := range set.Registries {
-			err := c.crawl(ctx, set, &set.Registries[i])
-			if ctx.Err() != nil {
-				return nil
-			}
-			c.sc.status.crawled(set.Registries[i].ID, err)
-			if err != nil {
-				failed = true
-				c.sc.log.Error("registry not read", "registry", set.Registries[i].ID, "error", err)
-			}
-		}
-		if failed {
-			c.retrySoon(ctx)
-		}
-	}
-}
-
-// retrySoon crawls again before the next regular time while a registry could not be read.
-func (c *crawls) retrySoon(ctx context.Context) {
-	time.AfterFunc(min(c.sc.cfg.CrawlEvery, 30*time.Second), func() {
-		if ctx.Err() == nil {
-			c.crawlSoon()
-		}
-	})
-}
-
-// crawl reads one registry and publishes what it learned. The store is open only meanwhile,
-// so that questions on the same directory work beside a running server.
-func (c *crawls) crawl(ctx context.Context, set *license.Set, reg *license.Registry) error {
-	crawler, err := c.crawler(reg)
-	if err != nil {
-		return err
-	}
-	store, err := openStore(catalogDir(c.sc.cfg.Data), reg.ID, c.sc.log)
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	started := time.Now()
-	result, crawlErr := crawler.Crawl(ctx, store, targets(set, reg.ID))
-	if crawlErr == nil {
-		c.sc.logCrawl(reg.ID, result, time.Since(started))
-		crawlErr = failuresOf(result)
-	}
-	snapshot, err := store.Snapshot()
-	if err != nil {
-		return errors.Join(crawlErr, err)
-	}
-	if len(snapshot.Repositories) == 0 {
-		if crawlErr == nil && result != nil && len(result.Repositories) > 0 {
-			crawlErr = fmt.Errorf("registry %s has none of the repositories that the license files name", reg.Upstream)
-		}
-		return crawlErr // never an empty catalog that locks everyone out
-	}
-	if err := c.take(ctx, reg.ID, snapshot); err != nil {
-		return errors.Join(crawlErr, err)
-	}
-	return crawlErr
-}
-
-// ownCrawler is a crawler with its metrics, until its registry moves.
-type ownCrawler struct {
-	*catalog.Crawler
-	prometheus.Registerer
-	upstream string
-	metrics  []prometheus.Collector
-}
-
-// Register remembers the metric, so that a successor can have its name.
-func (o *ownCrawler) Register(c prometheus.Collector) error {
-	o.metrics = append(o.metrics, c)
-	return o.Registerer.Register(c)
-}
-
-// crawler returns the crawler of a registry; an edit of its upstream makes a new one.
-func (c *crawls) crawler(reg *license.Registry) (*catalog.Crawler, error) {
-	old := c.crawlers[reg.ID]
-	if old != nil && old.upstream == reg.Upstream {
-		return old.Crawler, nil
-	}
-	if old != nil {
-		for _, m := range old.metrics {
-			c.sc.registry.Unregister(m)
-		}
-	}
-	own := &ownCrawler{Registerer: c.sc.registry, upstream: reg.Upstream}
-	var err error
-	if own.Crawler, err = c.sc.cfg.crawler(reg, own, nil, false); err != nil {
-		return nil, err
-	}
-	c.crawlers[reg.ID] = own
-	return own.Crawler, nil
-}
-
-// take publishes a catalog, and the licenses that have waited for it.
+// take publishes a catalog, and the license files that have waited for it.
 func (c *crawls) take(ctx context.Context, registry string, snapshot *catalog.Catalog) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -217,12 +91,211 @@ func (c *crawls) take(ctx context.Context, registry string, snapshot *catalog.Ca
 		return err
 	}
 	c.known[registry] = true
-	if c.pending == nil || !c.complete(c.pending.Set) {
-		return nil
+	was := c.refused
+	if err := c.publishPending(ctx); err != nil {
+		if was == "" {
+			c.sc.status.licensesLoaded(err)
+			c.sc.log.Error("license files refused", "directory", c.sc.cfg.Licenses, "error", err)
+		}
+		return nil // the registry was read all the same
 	}
-	waiting := c.pending
-	c.pending = nil
-	return c.sc.publisher.SetLicenses(ctx, waiting.Set, waiting.Rules)
+	if was != "" && c.refused == "" {
+		c.sc.status.licensesMended(was)
+		c.sc.log.Info("license files in use, with the registry read again", "directory", c.sc.cfg.Licenses, "registry", registry)
+	}
+	return nil
+}
+
+// nudge wakes whoever reads the channel, now or when it next does.
+func nudge(wake chan struct{}) {
+	select {
+	case wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run keeps one crawl loop for every registry of the license files, until ctx is done.
+func (c *crawls) Run(ctx context.Context) error {
+	loops := map[string]*crawlLoop{} // by registry id
+	defer func() {
+		for _, l := range loops {
+			l.stop()
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-c.wake:
+		}
+		c.mu.Lock()
+		set := c.set
+		c.mu.Unlock()
+		for id, l := range loops {
+			if reg := set.Registry(id); reg == nil || reg.Upstream != l.upstream {
+				l.stop()
+				delete(loops, id)
+			}
+		}
+		for i := range set.Registries {
+			reg, t := &set.Registries[i], targets(set, set.Registries[i].ID)
+			if l := loops[reg.ID]; l == nil {
+				loops[reg.ID] = c.startLoop(ctx, reg, t)
+			} else {
+				l.aim(t)
+			}
+		}
+	}
+}
+
+// crawlLoop reads one registry, at once, every CrawlEvery, and when the license files name
+// something new in it.
+type crawlLoop struct {
+	*crawls
+	id, upstream string
+	cancel       context.CancelFunc
+	done         chan struct{}
+	wake         chan struct{} // other targets
+
+	crawler *catalog.Crawler
+	metrics ownMetrics
+
+	mu      sync.Mutex
+	targets catalog.Targets
+}
+
+func (c *crawls) startLoop(ctx context.Context, reg *license.Registry, t catalog.Targets) *crawlLoop {
+	ctx, cancel := context.WithCancel(ctx)
+	l := &crawlLoop{
+		crawls: c, id: reg.ID, upstream: reg.Upstream, targets: t, cancel: cancel,
+		done: make(chan struct{}), wake: make(chan struct{}, 1), metrics: ownMetrics{Registerer: c.sc.registry},
+	}
+	go l.run(ctx, *reg)
+	return l
+}
+
+// stop ends the loop and a crawl under way, and waits for it.
+func (l *crawlLoop) stop() {
+	l.cancel()
+	<-l.done
+	l.metrics.unregister()
+	l.sc.status.forget(l.id)
+}
+
+// aim crawls again if there is something else to crawl.
+func (l *crawlLoop) aim(t catalog.Targets) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !slices.Equal(l.targets.Repositories, t.Repositories) || !slices.Equal(l.targets.Patterns, t.Patterns) {
+		l.targets = t
+		nudge(l.wake)
+	}
+}
+
+func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
+	defer close(l.done)
+	l.readLast(ctx)
+	for ctx.Err() == nil {
+		l.sc.status.crawling(l.id, l.isKnown(l.id))
+		soon, err := l.crawl(ctx, &reg)
+		if ctx.Err() != nil {
+			return
+		}
+		known := l.isKnown(l.id)
+		l.sc.status.crawled(l.id, known, err)
+		if err != nil {
+			l.sc.log.Error("registry not read; "+unread(known), "registry", l.id, "error", err)
+		}
+		wait := l.sc.cfg.CrawlEvery
+		if soon {
+			wait = min(wait, 30*time.Second)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-l.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
+
+// unread says what a crawl that failed means for requests.
+func unread(known bool) string {
+	if known {
+		return "the last good catalog stays in use"
+	}
+	return "nothing is known of this registry yet, and no request for it is let through until it is read"
+}
+
+// readLast takes the last crawl from disk. Without it the registry is not known yet.
+func (l *crawlLoop) readLast(ctx context.Context) {
+	if l.isKnown(l.id) {
+		return
+	}
+	last, err := catalog.Last(catalogDir(l.sc.cfg.Data), l.id)
+	if errors.Is(err, catalog.ErrNoCatalog) {
+		return
+	}
+	if err == nil {
+		err = l.take(ctx, l.id, last)
+	}
+	if err != nil {
+		l.sc.log.Error("the kept catalog is not used; the registry is read again", "registry", l.id, "error", err)
+	}
+}
+
+// crawl reads the registry once and publishes what it learned. It says whether to try again
+// before the next regular time.
+func (l *crawlLoop) crawl(ctx context.Context, reg *license.Registry) (soon bool, err error) {
+	if l.crawler == nil {
+		progress := func(p catalog.Progress) { l.sc.status.answered(l.id, p.Requests) }
+		if l.crawler, err = l.sc.cfg.crawler(reg, &l.metrics, progress, false); err != nil {
+			l.metrics.unregister()
+			return true, err
+		}
+	}
+	store, err := openStore(catalogDir(l.sc.cfg.Data), reg.ID, l.sc.log)
+	if err != nil {
+		return true, err
+	}
+	defer store.Close()
+	l.mu.Lock()
+	t := l.targets
+	l.mu.Unlock()
+	started := time.Now()
+	result, err := l.crawler.Crawl(ctx, store, t)
+	if err != nil {
+		return true, err
+	}
+	l.sc.logCrawl(reg.ID, result, time.Since(started))
+	if len(result.Catalog.Repositories) > 0 { // never an empty catalog that locks everyone out
+		if err := l.take(ctx, reg.ID, result.Catalog); err != nil {
+			return true, err
+		}
+	} else if len(result.Failures()) == 0 && len(result.Repositories) > 0 {
+		return true, fmt.Errorf("registry %s has none of the repositories that the license files name", reg.Upstream)
+	}
+	return slices.ContainsFunc(result.Repositories, func(r catalog.RepositoryResult) bool { return r.Outcome == catalog.Kept }), failuresOf(result)
+}
+
+// ownMetrics are the metrics of one crawler, until its loop ends.
+type ownMetrics struct {
+	prometheus.Registerer
+	all []prometheus.Collector
+}
+
+// Register remembers the metric, so that a successor can have its name.
+func (o *ownMetrics) Register(c prometheus.Collector) error {
+	o.all = append(o.all, c)
+	return o.Registerer.Register(c)
+}
+
+func (o *ownMetrics) unregister() {
+	for _, m := range o.all {
+		o.Unregister(m)
+	}
+	o.all = nil
 }
 
 func (sc *sidecar) logCrawl(registry string, r *catalog.Result, took time.Duration) {
@@ -239,10 +312,18 @@ func (sc *sidecar) logCrawl(registry string, r *catalog.Result, took time.Durati
 	sc.log.Info("registry read", "registry", registry, "repositories", len(r.Repositories), "tags", tags, "manifests_fetched", r.Manifests, "took", took.Round(time.Millisecond))
 }
 
-// failuresOf joins the failures of single repositories.
+// mostFailures bounds the repositories that health and the log name.
+const mostFailures = 5
+
+// failuresOf joins the failures of single repositories, the first few by name.
 func failuresOf(r *catalog.Result) error {
 	var errs []error
-	for _, f := range r.Failures() {
+	all := r.Failures()
+	for i, f := range all {
+		if i == mostFailures {
+			errs = append(errs, fmt.Errorf("and %d more repositories", len(all)-i))
+			break
+		}
 		errs = append(errs, f)
 	}
 	return errors.Join(errs...)
@@ -298,19 +379,6 @@ func targets(set *license.Set, registry string) catalog.Targets {
 	slices.Sort(t.Repositories)
 	slices.Sort(t.Patterns)
 	return t
-}
-
-// targetNames lists everything to crawl, to see whether an edit has added something.
-func targetNames(set *license.Set) []string {
-	var all []string
-	for i := range set.Registries {
-		reg := &set.Registries[i]
-		t := targets(set, reg.ID)
-		all = append(all, reg.ID+" "+reg.Upstream)
-		all = append(all, t.Repositories...)
-		all = append(all, t.Patterns...)
-	}
-	return all
 }
 
 // crawler makes a crawler for a registry with the configured credentials.

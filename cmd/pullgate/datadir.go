@@ -1,9 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 )
 
@@ -16,11 +19,29 @@ func catalogDir(data string) string { return filepath.Join(data, "catalog") }
 // decisionsDir is where a state directory has decision records.
 func decisionsDir(data string) string { return filepath.Join(data, "decisions") }
 
-// openDataDir makes the directory (0700) and locks it against a second pullgate.
+// openDataDir makes the directory (0700) and locks it against a second pullgate. One that is there
+// already and that others may read is tightened, with what pullgate has below it. A directory of
+// somebody else (a mounted volume), or with other things in it, stays as it is: all that pullgate
+// keeps lies below.
 func openDataDir(path string) (*dataDir, error) {
-	for _, dir := range []string{path, catalogDir(path), filepath.Join(path, "bundles"), decisionsDir(path)} {
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	own, err := ownDir(path)
+	if err != nil {
+		return nil, fmt.Errorf("--data: %w", err)
+	}
+	if own {
+		if err := tighten(path); err != nil && !errors.Is(err, fs.ErrPermission) {
+			return nil, fmt.Errorf("--data: %w", err)
+		}
+	}
+	for _, dir := range []string{catalogDir(path), filepath.Join(path, "bundles"), decisionsDir(path)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, fmt.Errorf("--data: %w", err)
+		}
+		if err := tighten(dir); err != nil {
+			return nil, fmt.Errorf("--data: others may read it: %w", err)
 		}
 	}
 	f, err := os.OpenFile(filepath.Join(path, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
@@ -32,6 +53,26 @@ func openDataDir(path string) (*dataDir, error) {
 		return nil, fmt.Errorf("--data %s: another pullgate uses it; stop that one or name another directory", path)
 	}
 	return &dataDir{f}, nil
+}
+
+// ownDir says whether a directory holds nothing but what pullgate keeps.
+func ownDir(path string) (bool, error) {
+	entries, err := os.ReadDir(path)
+	for _, e := range entries {
+		if !slices.Contains([]string{"lock", "catalog", "bundles", "decisions"}, e.Name()) {
+			return false, err
+		}
+	}
+	return true, err
+}
+
+// tighten takes a directory's permissions for others away.
+func tighten(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil || info.Mode().Perm()&0o077 == 0 {
+		return err
+	}
+	return os.Chmod(dir, 0o700)
 }
 
 // Close gives the lock back.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -15,23 +16,32 @@ import (
 // status is what health, readiness and /v1/status say. All methods are safe for
 // concurrent use.
 type status struct {
-	clock func() time.Time
+	clock     func() time.Time
+	slowCrawl time.Duration // a crawl that takes longer is worth a line
 
 	mu         sync.Mutex
 	started    time.Time
-	licenses   string            // what is wrong with the last edit; "" when it is in use
-	registries map[string]string // by id: what is wrong with the last crawl; "" when it is fine
-	bundle     *bundle.Bundle    // active; nil before the first
-	bundleErr  string            // why the last bundle was not activated
+	licenses   string                     // what is wrong with the last edit; "" when it is in use
+	registries map[string]*registryStatus // by id
+	bundle     *bundle.Bundle             // active; nil before the first
+	bundleErr  string                     // why the last bundle was not activated
 	stopping   bool
 
 	broken prometheus.Gauge
 	loads  *prometheus.CounterVec
 }
 
+// registryStatus is how the crawls of a registry go.
+type registryStatus struct {
+	err      string    // what is wrong with the last one; "" when it is fine
+	known    bool      // a catalog of it is in use
+	since    time.Time // when the one under way began; zero when there is none
+	requests int       // of it, answered
+}
+
 func newStatus(clock func() time.Time, reg prometheus.Registerer) *status {
 	s := &status{
-		clock: clock, started: clock(), registries: map[string]string{},
+		clock: clock, started: clock(), registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullgate_licenses_broken", Help: "1 while the license directory holds an edit that is refused; the last good set is in use."}),
 		loads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullgate_license_loads_total", Help: "Readings of the license directory after a change, by result (ok, refused)."}, []string{"result"}),
 	}
@@ -54,14 +64,62 @@ func (s *status) licensesLoaded(err error) {
 	s.loads.WithLabelValues("ok").Inc()
 }
 
-// crawled notes the result of reading a registry.
-func (s *status) crawled(registry string, err error) {
+// licensesMended notes that the license files are in use after all, unless a later edit is refused
+// for another reason.
+func (s *status) licensesMended(refused string) {
+	s.mu.Lock()
+	mended := s.licenses == refused
+	s.mu.Unlock()
+	if mended {
+		s.licensesLoaded(nil)
+	}
+}
+
+// crawling notes that the reading of a registry begins.
+func (s *status) crawling(registry string, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.registries[registry] = ""
-	if err != nil {
-		s.registries[registry] = err.Error()
+	r := s.registries[registry]
+	if r == nil {
+		r = &registryStatus{}
+		s.registries[registry] = r
 	}
+	r.known, r.since, r.requests = known, s.clock(), 0
+}
+
+// answered notes how many requests the registry has answered in the crawl under way.
+func (s *status) answered(registry string, requests int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.registries[registry]; r != nil {
+		r.requests = requests
+	}
+}
+
+// crawled notes the result of reading a registry.
+func (s *status) crawled(registry string, known bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &registryStatus{known: known}
+	if err != nil {
+		r.err = err.Error()
+	}
+	s.registries[registry] = r
+}
+
+// forget ends what is said about a registry.
+func (s *status) forget(registry string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.registries, registry)
+}
+
+// reading says of a crawl that takes long since when; "" of any other. It is called with mu held.
+func (s *status) reading(r *registryStatus) string {
+	if r.since.IsZero() || s.clock().Sub(r.since) <= s.slowCrawl {
+		return ""
+	}
+	return fmt.Sprintf("being read since %s (%d requests answered)", r.since.UTC().Format(time.RFC3339), r.requests)
 }
 
 // activatedBundle notes a bundle that is active now, or why it is not.
@@ -94,8 +152,12 @@ func (s *status) ready() (bool, string) {
 			why += "; licenses refused: " + s.licenses
 		}
 		for _, id := range slices.Sorted(maps.Keys(s.registries)) {
-			if e := s.registries[id]; e != "" {
+			r := s.registries[id]
+			if e := s.reading(r); e != "" {
 				why += fmt.Sprintf("; registry %s: %s", id, e)
+			}
+			if r.err != "" {
+				why += fmt.Sprintf("; registry %s: %s", id, r.err)
 			}
 		}
 		if s.bundleErr != "" {
@@ -124,8 +186,15 @@ func (s *status) health() string {
 			}
 		}
 		for _, id := range slices.Sorted(maps.Keys(s.registries)) {
-			if e := s.registries[id]; e != "" {
-				lines = append(lines, fmt.Sprintf("registry %s: the last good catalog is in use: %s", id, e))
+			r := s.registries[id]
+			if e := s.reading(r); e != "" {
+				lines = append(lines, fmt.Sprintf("registry %s: %s", id, e))
+			}
+			switch {
+			case r.err != "" && r.known:
+				lines = append(lines, fmt.Sprintf("registry %s: the last good catalog is in use: %s", id, r.err))
+			case r.err != "":
+				lines = append(lines, fmt.Sprintf("registry %s: nothing is known of it yet: %s", id, r.err))
 			}
 		}
 		if s.bundleErr != "" {
@@ -147,9 +216,13 @@ func (s *status) report() map[string]any {
 	ready, why := s.ready()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	registries := map[string]string{}
+	for id, r := range s.registries {
+		registries[id] = cmp.Or(r.err, s.reading(r))
+	}
 	out := map[string]any{
 		"version": version, "started": s.started.UTC().Format(time.RFC3339),
-		"ready": ready, "licenses_error": s.licenses, "registries": maps.Clone(s.registries),
+		"ready": ready, "licenses_error": s.licenses, "registries": registries,
 	}
 	if !ready {
 		out["reason"] = why

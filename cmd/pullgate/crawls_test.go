@@ -1,0 +1,188 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/pullgate/pullgate/sync/catalog"
+)
+
+// hanging takes requests and answers none of them.
+type hanging struct{ asked atomic.Int32 }
+
+func (h *hanging) ServeHTTP(_ http.ResponseWriter, r *http.Request) {
+	h.asked.Add(1)
+	<-r.Context().Done()
+}
+
+// An edit counts at once while the registry is being read, and so do questions.
+func TestServeTakesEditsWhileARegistryHangs(t *testing.T) {
+	v := newVendor(t)
+	s := v.serve("--crawl-every", "1s")
+	s.awaitReady()
+	h := &hanging{}
+	v.front.misbehave(h.ServeHTTP)
+	s.await("a crawl that hangs", 10*time.Second, func() bool { return h.asked.Load() > 0 })
+	if a := s.pull("1.4.0"); a.Status != http.StatusOK {
+		t.Fatalf("%+v", a)
+	}
+	v.write("licenses/license.yaml", grants(">=2.0.0"), 0o644)
+	took := s.await("the edit", 5*time.Second, func() bool { return s.pull("1.4.0").Status == http.StatusForbidden })
+	t.Logf("an edit during a crawl counted after %s", took.Round(time.Millisecond))
+	code, out, errs := once(t, "decide", "--licenses", v.path("licenses"), "--data", v.path("data"), "--as", "acme", "GET", "https://"+customersHost+"/v2/acme/app/manifests/2.0.0")
+	if code != exitYes {
+		t.Errorf("decide: %d %s%s", code, out, errs)
+	}
+	if code, out, errs := once(t, "catalog", "show", "--data", v.path("data"), "acme/app"); code != exitYes {
+		t.Errorf("catalog show: %d %s%s", code, out, errs)
+	}
+	s.await("health says that it takes long", 10*time.Second, func() bool {
+		_, body := s.get("/healthz")
+		return strings.HasPrefix(body, "degraded\nregistry main: being read since 2") && strings.Contains(body, "(0 requests answered)")
+	})
+}
+
+// A registry that is added and hangs delays neither edits nor the reading of another one.
+func TestServeReadsRegistriesIndependently(t *testing.T) {
+	v := newVendor(t)
+	h := &hanging{}
+	second := newFront(t, "")
+	second.misbehave(h.ServeHTTP)
+	s := v.serve("--crawl-every", "1s")
+	s.awaitReady()
+	v.write("licenses/second.yaml", fmt.Sprintf("kind: Registry\nid: second\nhosts: [second.acme.example]\nupstream: %s\n---\nkind: Product\nid: tool\nregistry: second\nrepositories: [acme/tool]\n", second.URL), 0o644)
+	vendorFile, err := os.ReadFile(v.path("licenses/vendor.yaml"))
+	v.must(err)
+	v.write("licenses/vendor.yaml", strings.Replace(string(vendorFile), "id: app\n", "id: app\nregistry: main\n", 1), 0o644)
+	s.await("a crawl that hangs", 10*time.Second, func() bool { return h.asked.Load() > 0 })
+	v.push("acme/app", "1.5.0")
+	s.await("a new tag of the other registry", 10*time.Second, func() bool { return s.pull("1.5.0").Status == http.StatusOK })
+	v.write("licenses/license.yaml", grants("1.5.0"), 0o644)
+	s.await("the edit", 5*time.Second, func() bool { return s.pull("1.4.0").Status == http.StatusForbidden })
+	s.await("health names the one that hangs", 10*time.Second, func() bool {
+		_, body := s.get("/healthz")
+		return strings.HasPrefix(body, "degraded\nregistry second: being read since ")
+	})
+	// Taken out again, it is forgotten at once, though its crawl hangs.
+	v.must(os.Remove(v.path("licenses/second.yaml")))
+	s.await("healthz ok", 5*time.Second, func() bool { _, body := s.get("/healthz"); return body == "ok\n" })
+	s.stop()
+	second.CloseClientConnections()
+}
+
+// Before anything is known, messages do not speak of a last good catalog.
+func TestServeSaysThatNothingIsKnownYet(t *testing.T) {
+	v := newVendor(t)
+	v.front.misbehave(hangUp)
+	s := v.serve("--crawl-every", "1s")
+	s.await("the failure", 20*time.Second, func() bool { return strings.Contains(s.log.String(), "registry not read; ") })
+	if log := s.log.String(); strings.Contains(log, "last good") || strings.Contains(log, "known before") || !strings.Contains(log, "nothing is known of this registry yet") {
+		t.Error(log)
+	}
+	if _, body := s.get("/healthz"); strings.Contains(body, "last good") || strings.Contains(body, "known before") {
+		t.Error(body)
+	}
+	s.stop()
+	code, out, errs := once(t, "decide", "--licenses", v.path("licenses"), "--data", v.path("data"), "--as", "acme", "GET", "https://"+customersHost+"/v2/acme/app/manifests/2.0.0")
+	if code == exitYes || !strings.Contains(errs, "catalog") {
+		t.Errorf("a question without a catalog: %d %s%s", code, out, errs)
+	}
+}
+
+// One tag that keeps failing is named, though the rest of its repository is fine.
+func TestServeNamesARepositoryWhoseTagFails(t *testing.T) {
+	v := newVendor(t)
+	s := v.serve("--crawl-every", "1s")
+	s.awaitReady()
+	v.front.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/manifests/1.4.0") {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		v.front.pass.ServeHTTP(w, r)
+	})
+	s.await("health names it", 20*time.Second, func() bool {
+		_, body := s.get("/healthz")
+		return strings.HasPrefix(body, "degraded\n") && strings.Contains(body, "repository acme/app: tag 1.4.0 stays as it was: answered 502 Bad Gateway")
+	})
+	if _, text := s.get("/metrics"); strings.Contains(text, `pullgate_catalog_failures_total{reason="failing",registry="main"} 0`) {
+		t.Error("the metric does not count it")
+	}
+	v.front.misbehave(nil)
+	s.await("healthz ok", 10*time.Second, func() bool { _, body := s.get("/healthz"); return body == "ok\n" })
+}
+
+func TestHealthSaysWhenACrawlTakesLong(t *testing.T) {
+	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+	s := newStatus(func() time.Time { return now }, prometheus.NewRegistry())
+	s.crawling("main", false)
+	s.answered("main", 7)
+	now = now.Add(30 * time.Second)
+	if _, why := s.ready(); strings.Contains(why, "being read") {
+		t.Error(why)
+	}
+	now = now.Add(time.Second)
+	if _, why := s.ready(); !strings.Contains(why, "registry main: being read since 2026-01-01T12:00:00Z (7 requests answered)") {
+		t.Error(why)
+	}
+	s.crawled("main", false, errors.New("no"))
+	if _, why := s.ready(); why != "no bundle yet; registry main: no" {
+		t.Error(why)
+	}
+}
+
+func TestFailuresAreNamedUpToABound(t *testing.T) {
+	r := &catalog.Result{}
+	for i := range 1000 {
+		r.Repositories = append(r.Repositories, catalog.RepositoryResult{Failure: &catalog.Failure{Repository: fmt.Sprint("acme/app", i), Err: errors.New("no")}})
+	}
+	text := failuresOf(r).Error()
+	if n := strings.Count(text, "\n"); n != mostFailures || !strings.HasSuffix(text, "and 995 more repositories") {
+		t.Error(text)
+	}
+}
+
+func TestDataDirectoryIsTightened(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	for _, dir := range []string{data, catalogDir(data), decisionsDir(data)} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 {
+		d, err := openDataDir(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Close()
+		for _, dir := range []string{data, catalogDir(data), decisionsDir(data)} {
+			if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
+				t.Errorf("%s: %v %v", dir, info.Mode(), err)
+			}
+		}
+	}
+	// A directory that holds other things is not ours to close; what is below it is.
+	shared := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(shared, "other"), nil, 0o644), os.Chmod(shared, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	d, err := openDataDir(shared)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Close()
+	if info, err := os.Stat(shared); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("%v %v", info.Mode(), err)
+	}
+}
