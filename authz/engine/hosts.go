@@ -94,15 +94,17 @@ func splitAuthority(authority string) (host, port string, ok bool) {
 	return strings.ToLower(host), port, host != ""
 }
 
-// isPort reports whether s is a decimal port without leading zeros.
+// isPort reports whether s is a port, 1 to 65535, in decimal without leading zeros.
 func isPort(s string) bool {
 	if len(s) == 0 || len(s) > 5 || s[0] == '0' {
 		return false
 	}
+	n := 0
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return false
 		}
+		n = 10*n + int(s[i]-'0')
 	}
-	return true
+	return n <= 65535
 }

@@ -15,7 +15,7 @@ func TestHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for authority, want := range map[string]string{
-		"registry.example": "main", "registry.example:8443": "main", "Registry.EXAMPLE": "main",
+		"registry.example": "main", "registry.example:8443": "main", "registry.example:65535": "main", "Registry.EXAMPLE": "main",
 		"pull.example:5000": "main", "pull.example:5001": "other", "PULL.example:5001": "other",
 		"192.0.2.1": "main", "192.0.2.1:80": "main",
 		"2001:db8::1": "main", "[2001:db8::1]": "main", "[2001:DB8:0::1]:8080": "main",
@@ -23,7 +23,7 @@ func TestHosts(t *testing.T) {
 
 		"pull.example": "", "pull.example:5002": "", "pull.example:05000": "", "example": "", "x.registry.example": "",
 		"registry.example.evil": "", "registry.example.": "", "registry.example:": "", "registry.example:x": "",
-		"registry.example:443:443": "", "registry.example:123456": "", "": "", ":": "", ":443": "",
+		"registry.example:443:443": "", "registry.example:123456": "", "registry.example:65536": "", "192.0.2.1:99999": "", "[2001:db8::1]:70000": "", "": "", ":": "", ":443": "",
 		"[2001:db8::2]": "", "[2001:db8::2]:80": "", "[192.0.2.1]": "", "[registry.example]": "", "[2001:db8::1": "", "2001:db8::1]": "",
 		"registry.example]": "", "user@registry.example": "",
 	} {
@@ -32,7 +32,7 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %q", authority, reg, ok, want)
 		}
 	}
-	for _, bad := range []string{`[]`, `{"a":{"hosts":[""]}}`, `{"a":{"hosts":["x:y"]}}`, `{"a":{"hosts":["x"]},"b":{"hosts":["X"]}}`} {
+	for _, bad := range []string{`[]`, `{"a":{"hosts":[""]}}`, `{"a":{"hosts":["x:y"]}}`, `{"a":{"hosts":["x:65536"]}}`, `{"a":{"hosts":["x"]},"b":{"hosts":["X"]}}`} {
 		if _, err := readRegistries([]byte(bad)); err == nil {
 			t.Errorf("%s is taken", bad)
 		}

@@ -204,6 +204,7 @@ func TestAllowedRequestReachesTheRegistryPinnedAndWithoutTheKey(t *testing.T) {
 			_, conn := start(t, envoy.Config{Decider: gate, Credentials: credentials{"main": "Basic upstream"}})
 			out := ask(t, conn, encode(message{"GET", "/v2/acme/app/manifests/1.5.0", "Registry.Example", [][2]string{
 				{"authorization", basic(key)},
+				{"proxy-authorization", basic(key)},
 				{"x-pullgate-customer", "globex"},
 				{"x-pullgate-admin", "1"},
 				{"x_pullgate_customer", "globex"},
@@ -227,7 +228,7 @@ func TestAllowedRequestReachesTheRegistryPinnedAndWithoutTheKey(t *testing.T) {
 			}
 			removed := ok.GetHeadersToRemove()
 			slices.Sort(removed)
-			if diff := cmp.Diff([]string{"x-pullgate-admin", "x_pullgate_customer"}, removed); diff != "" {
+			if diff := cmp.Diff([]string{"proxy-authorization", "x-pullgate-admin", "x_pullgate_customer"}, removed); diff != "" {
 				t.Errorf("removed:\n%s", diff)
 			}
 			if diff := cmp.Diff(map[string]string{"cache-control": "private, no-store", "x-pullgate-decision": id}, values(t, ok.GetResponseHeadersToAdd())); diff != "" {

@@ -133,7 +133,8 @@ func Reserved(name string) bool {
 
 // allow hands the request to the registry.
 func allow(r *authz.Request, d *authz.Decision) *Reply {
-	p := &Reply{Allow: true, Status: 200, UpstreamRemove: []string{"authorization"}}
+	// Some clients put the key into both.
+	p := &Reply{Allow: true, Status: 200, UpstreamRemove: []string{"authorization", "proxy-authorization"}}
 	if d.Pinned != "" && r.Kind == authz.KindManifest {
 		p.Path = "/v2/" + r.Repository + "/manifests/" + d.Pinned
 	}

@@ -251,7 +251,7 @@ func TestAllow(t *testing.T) {
 	want := &reply.Reply{
 		Allow: true, Status: 200, Path: "/v2/acme/app/manifests/" + digest,
 		UpstreamSet:    []reply.Header{{"x-pullgate-decision", id}, {"x-pullgate-customer", "acme"}, {"x-pullgate-license", "acme-app"}, {"x-region", "eu"}},
-		UpstreamRemove: []string{"authorization"},
+		UpstreamRemove: []string{"authorization", "proxy-authorization"},
 		ResponseAdd: []reply.Header{
 			{"cache-control", "private, no-store"}, {"x-pullgate-decision", id}, {"warning", `299 - "ended, \"renew\" it", 299 - "two"`}, {"x-note", "hello"},
 		},
@@ -265,7 +265,7 @@ func TestAllow(t *testing.T) {
 	p.Strip("x-pullgate-key")
 	p.Strip("accept")
 	p.Authorize("Basic secret")
-	if diff := cmp.Diff([]string{"x_pullgate-key", "x-pullgate-key"}, p.UpstreamRemove); diff != "" {
+	if diff := cmp.Diff([]string{"proxy-authorization", "x_pullgate-key", "x-pullgate-key"}, p.UpstreamRemove); diff != "" {
 		t.Errorf("removed:\n%s", diff)
 	}
 	if got := header(t, p.UpstreamSet, "authorization"); got != "Basic secret" {
@@ -279,7 +279,7 @@ func TestAllowOfPublicAndOfDigest(t *testing.T) {
 	if !p.Allow || p.Path != "" {
 		t.Errorf("allow %v path %q", p.Allow, p.Path)
 	}
-	if diff := cmp.Diff([]string{"authorization", "x-pullgate-customer", "x-pullgate-license"}, p.UpstreamRemove); diff != "" {
+	if diff := cmp.Diff([]string{"authorization", "proxy-authorization", "x-pullgate-customer", "x-pullgate-license"}, p.UpstreamRemove); diff != "" {
 		t.Errorf("identity of nobody must be removed:\n%s", diff)
 	}
 	if p.Authorize(""); !slices.Contains(p.UpstreamRemove, "authorization") {
