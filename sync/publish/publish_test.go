@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,11 +19,14 @@ import (
 
 // An engine stands for what takes bundles; it refuses while refuse is set.
 type engine struct {
+	mu     sync.Mutex
 	got    []*bundle.Bundle
 	refuse error
 }
 
 func (e *engine) take(_ context.Context, b *bundle.Bundle) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if e.refuse == nil {
 		e.got = append(e.got, b)
 	}
@@ -81,6 +85,8 @@ func tagged(tags ...string) *catalog.Catalog {
 
 func (e *engine) last(t *testing.T, n int) *bundle.Bundle {
 	t.Helper()
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if len(e.got) != n {
 		t.Fatalf("%d bundles delivered, want %d", len(e.got), n)
 	}
