@@ -103,6 +103,38 @@ func TestCorpus(t *testing.T) {
 	}
 }
 
+// TestOwnDecisions runs the project's own scripts, which go further into the corners than the
+// corpus does, through the Gate and over gRPC.
+func TestOwnDecisions(t *testing.T) {
+	paths, err := filepath.Glob("../../testdata/decisions/*.txtar")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, door := range []authztest.Door{authztest.NewGateDoor(), newGRPCDoor(t, true)} {
+		t.Run(door.Name(), func(t *testing.T) {
+			runner := authztest.Runner{Door: door, Catalog: readScriptCatalog}
+			asked := 0
+			for _, path := range paths {
+				s, err := authztest.ReadScript(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				results, err := runner.Run(t.Context(), s)
+				if err != nil {
+					t.Fatal(err)
+				}
+				asked += len(results)
+				for _, r := range results {
+					if len(r.Problems) > 0 {
+						t.Errorf("%s:%d: %s: %s", filepath.Base(path), r.Line, r.Text, strings.Join(r.Problems, "; "))
+					}
+				}
+			}
+			t.Logf("%d lines asked through %s", asked, door.Name())
+		})
+	}
+}
+
 func sortedNames(m map[string]*authztest.Script) []string {
 	names := make([]string, 0, len(m))
 	for name := range m {

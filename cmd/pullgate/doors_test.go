@@ -90,8 +90,9 @@ func (d *grpcDoor) Ask(ctx context.Context, x *authztest.Exchange) (*authztest.A
 			}
 			req.Headers[name] = strings.ToValidUTF8(h.Value, "!")
 		}
-		req.Path, req.Method = strings.ToValidUTF8(x.Target, "!"), strings.ToValidUTF8(x.Method, "!")
 	}
+	// Fields of type string are UTF-8; Envoy replaces what is not before it asks.
+	req.Path, req.Method = strings.ToValidUTF8(x.Target, "!"), strings.ToValidUTF8(x.Method, "!")
 	port := &corev3.SocketAddress_PortValue{PortValue: 40000}
 	check := &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Request: &authv3.AttributeContext_Request{Http: req},
