@@ -39,7 +39,8 @@ func (p *parser) customer(doc *document, o *object) Customer {
 	if v, ok := o.take("labels"); ok {
 		c.Labels, _ = v.fields()
 	}
-	if v, ok := o.take("keys"); ok {
+	// `keys:` with nothing below is what a starting set has: no key yet.
+	if v, ok := o.take("keys"); ok && v.n.tag != "!!null" {
 		items, _ := v.list()
 		ids := make(map[string]bool, len(items))
 		for _, item := range items {

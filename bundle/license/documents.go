@@ -130,7 +130,9 @@ func (v value) reference(kind string) (string, bool) {
 			v.p.guesses--
 			guess = meant(s, maps.Keys(v.p.docs[kind]))
 		}
-		v.fail("unknown %s %q%s", strings.ToLower(kind), s, guess)
+		if !v.p.broken {
+			v.fail("unknown %s %q%s", strings.ToLower(kind), s, guess)
+		}
 		return "", false
 	}
 	return s, true

@@ -33,7 +33,6 @@ func TestLoadReadsEveryLicenseFileAndNothingElse(t *testing.T) {
 		"deep/er/c.yaml":         oneCustomer + "c\n",
 		"deep/rules/d.yaml":      oneCustomer + "d\n",
 		"comments.yaml":          "# nothing yet\n---\n---\n",
-		"empty.yaml":             "",
 		"rules/data.yaml":        "not: a license\n",
 		"rules/region.rego":      "package vendor.region\n",
 		".git/x.yaml":            "not: a license\n",
@@ -74,11 +73,31 @@ func TestLoadReadsEveryLicenseFileAndNothingElse(t *testing.T) {
 	}
 }
 
+// A write that failed leaves an empty file, not a smaller set.
+func TestAnEmptiedFileIsABrokenEdit(t *testing.T) {
+	for _, content := range []string{"", "\n", "  \n\n"} {
+		_, err := Parse(map[string][]byte{"a.yaml": []byte(oneCustomer + "a\n"), "b.yaml": []byte(content)})
+		if err == nil || err.Error() != "b.yaml: is empty, as a write that failed leaves a file: restore it, or delete it if what it held is to be gone" {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+}
+
+func TestReferencesToAFileThatIsNotYAMLAreNotReported(t *testing.T) {
+	_, err := Parse(map[string][]byte{
+		"a.yaml": []byte(oneCustomer + "a\nkeys: [\n"),
+		"b.yaml": []byte("kind: License\nid: l\ncustomer: a\ntype: subscription\nends: 2026-12-31\ngrants: []\n"),
+	})
+	if err == nil || !strings.Contains(err.Error(), "not YAML") || strings.Contains(err.Error(), "unknown customer") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestADirectoryWithoutLicensesIsAnError(t *testing.T) {
 	for name, files := range map[string]fstest.MapFS{
 		"empty":            {},
 		"nothing to read":  {"README.md": {Data: []byte("hi")}, "rules/x.rego": {Data: []byte("package vendor.x")}},
-		"emptied files":    {"a.yaml": {}, "b.yaml": {Data: []byte("# gone\n")}},
+		"emptied files":    {"a.yaml": {Data: []byte("---\n")}, "b.yaml": {Data: []byte("# gone\n")}},
 		"hidden documents": {".a.yaml": {Data: []byte(oneCustomer + "a\n")}},
 	} {
 		set, err := Load(files)

@@ -56,7 +56,12 @@ func (n *node) get(name string) *field {
 }
 
 // reader reads one file, without regard to others.
-type reader struct{ errs Errors }
+type reader struct {
+	errs Errors
+	// broken: a file could not be read to its end, so that references to what it holds would
+	// only mislead.
+	broken bool
+}
 
 func (r *reader) report(pos Position, at *fieldPath, format string, args ...any) {
 	r.errs = append(r.errs, &FieldError{Pos: pos, Path: at.String(), Msg: fmt.Sprintf(format, args...)})
@@ -78,6 +83,10 @@ func (r *reader) documents(name string, data []byte) []*node {
 		whole(line, col, "%s: license files are UTF-8 text, save it as such", what)
 		return nil
 	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		whole(0, 0, "is empty, as a write that failed leaves a file: restore it, or delete it if what it held is to be gone")
+		return nil
+	}
 	loader, err := yaml.NewLoader(bytes.NewReader(data))
 	if err != nil {
 		whole(0, 0, "not YAML: %v", err)
@@ -96,6 +105,7 @@ func (r *reader) documents(name string, data []byte) []*node {
 				line, col, msg = max(le.Mark.Line, 0), max(le.Mark.Column, 0), le.Message
 			}
 			whole(line, col, "not YAML: %s", msg)
+			r.broken = true
 			return out
 		}
 		if len(doc.Content) != 1 {

@@ -91,7 +91,7 @@ func TestReadmeWritesAFirstLicense(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := strings.Replace(string(data), "keys: []", "keys:\n"+line, 1)
+			text := strings.Replace(string(data), "\nkeys:\n", "\nkeys:\n"+line+"\n", 1)
 			if err := os.WriteFile("licenses/customers.yaml", []byte(text), 0o644); err != nil || text == string(data) {
 				t.Fatalf("nowhere to paste the key: %v", err)
 			}
