@@ -130,9 +130,7 @@ func (v value) reference(kind string) (string, bool) {
 			v.p.guesses--
 			guess = meant(s, maps.Keys(v.p.docs[kind]))
 		}
-		if !v.p.broken {
-			v.fail("unknown %s %q%s", strings.ToLower(kind), s, guess)
-		}
+		v.fail("unknown %s %q%s", strings.ToLower(kind), s, guess)
 		return "", false
 	}
 	return s, true

@@ -133,7 +133,6 @@ func Parse(files map[string][]byte) (*Set, error) {
 	p := newParser()
 	for _, file := range read {
 		p.errs = append(p.errs, file.errs...)
-		p.broken = p.broken || file.broken
 		p.collect(file.documents)
 	}
 	if len(p.order) == 0 && len(p.errs) == 0 {

@@ -56,12 +56,7 @@ func (n *node) get(name string) *field {
 }
 
 // reader reads one file, without regard to others.
-type reader struct {
-	errs Errors
-	// broken: a file could not be read to its end, so that references to what it holds would
-	// only mislead.
-	broken bool
-}
+type reader struct{ errs Errors }
 
 func (r *reader) report(pos Position, at *fieldPath, format string, args ...any) {
 	r.errs = append(r.errs, &FieldError{Pos: pos, Path: at.String(), Msg: fmt.Sprintf(format, args...)})
@@ -105,7 +100,6 @@ func (r *reader) documents(name string, data []byte) []*node {
 				line, col, msg = max(le.Mark.Line, 0), max(le.Mark.Column, 0), le.Message
 			}
 			whole(line, col, "not YAML: %s", msg)
-			r.broken = true
 			return out
 		}
 		if len(doc.Content) != 1 {
