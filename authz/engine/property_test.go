@@ -168,7 +168,9 @@ func requests() []*authz.Request {
 			tags []string
 		}{
 			{"acme/app", []string{"1.4.0", "1.4", "2.0.0", "1.9.0", "1.9.0-rc.1", "nosuch"}},
-			{"acme/tools", []string{"1.4", "stable"}}, {"acme/docs", []string{"guide"}}, {"acme/nosuch", []string{"1.0.0"}},
+			{"acme/tools", []string{"1.4", "stable"}},
+			{"acme/docs", []string{"guide"}},
+			{"acme/nosuch", []string{"1.0.0"}},
 		} {
 			for _, tag := range repo.tags {
 				list = append(list, request(who, authz.KindManifest, repo.name, tag),

@@ -38,11 +38,25 @@ func TestStoreReadsLikeOPAs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []storage.Path{
-		{}, {"pullgate"}, {"pullgate", "customers"}, {"pullgate", "customers", "a"}, {"pullgate", "customers", "b"},
-		{"pullgate", "customers", "c"}, {"pullgate", "customers", "a", "products", "app"}, {"pullgate", "customers", "a", "list", "1", "x"},
-		{"pullgate", "customers", "a", "list", "2"}, {"pullgate", "customers", "a", "list", "x"}, {"pullgate", "customers", "a", "id", "x"},
-		{"pullgate", "customers", "a", "text"}, {"pullgate", "public"}, {"pullgate", "public", "acme/docs", "0", "id"},
-		{"pullgate", "registries", "main", "listed"}, {"pullgate", "registries", "other"}, {"pullgate", "nosuch"}, {"vendor"}, {"pullgate", "regis"},
+		{},
+		{"pullgate"},
+		{"pullgate", "customers"},
+		{"pullgate", "customers", "a"},
+		{"pullgate", "customers", "b"},
+		{"pullgate", "customers", "c"},
+		{"pullgate", "customers", "a", "products", "app"},
+		{"pullgate", "customers", "a", "list", "1", "x"},
+		{"pullgate", "customers", "a", "list", "2"},
+		{"pullgate", "customers", "a", "list", "x"},
+		{"pullgate", "customers", "a", "id", "x"},
+		{"pullgate", "customers", "a", "text"},
+		{"pullgate", "public"},
+		{"pullgate", "public", "acme/docs", "0", "id"},
+		{"pullgate", "registries", "main", "listed"},
+		{"pullgate", "registries", "other"},
+		{"pullgate", "nosuch"},
+		{"vendor"},
+		{"pullgate", "regis"},
 	} {
 		for range 2 { // parsed and at hand
 			want, wantErr := other.Read(ctx, txn, p)
@@ -125,8 +139,12 @@ func TestACustomerIsNamedUntilReplaced(t *testing.T) {
 		at    int64
 		want  bool
 	}{
-		{c.products, "app", 99, true}, {c.products, "app", 100, false}, {c.products, "none", 0, false},
-		{c.products, "", 0, false}, {c.products, "r", 0, false}, {c.repositories, "r", 1 << 60, true},
+		{c.products, "app", 99, true},
+		{c.products, "app", 100, false},
+		{c.products, "none", 0, false},
+		{c.products, "", 0, false},
+		{c.products, "r", 0, false},
+		{c.repositories, "r", 1 << 60, true},
 	} {
 		if got := names(row.table, row.name, row.at); got != row.want {
 			t.Errorf("%q at %d: %v", row.name, row.at, got)

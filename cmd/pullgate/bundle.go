@@ -136,7 +136,7 @@ bundle. The same inputs, --issued-at and --serial included, give the same bytes.
 	f := cmd.Flags()
 	f.StringVar(&licenses, "licenses", "", "directory of license files")
 	addCatalogFlags(cmd, &catalogFile, &data)
-	f.StringVar(&keyFile, "signing-key", "", "private key (PEM, 0600), from `pullgate bundle keygen`")
+	f.StringVar(&keyFile, "signing-key", "", "`file` with the private key (PEM, 0600) of pullgate bundle keygen")
 	f.StringVar(&issuedAt, "issued-at", "", "instant the bundle is issued at (default: now)")
 	f.StringVar(&notAfter, "not-after", "", "instant from which it must not be used (default: 72h after --issued-at)")
 	f.Int64Var(&serial, "serial", 0, "serial number, higher than that of every earlier bundle of this name (default: Unix seconds of --issued-at)")

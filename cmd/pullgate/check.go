@@ -72,8 +72,8 @@ func checkCompile(snap *source.Snapshot, repositories []compile.Repository) ([]c
 }
 
 func addCatalogFlags(cmd *cobra.Command, file, data *string) {
-	cmd.Flags().StringVar(file, "catalog", "", "registry index as YAML (kind: Catalog), as `pullgate catalog crawl --out` writes it (default: the last crawl under --data)")
-	cmd.Flags().StringVar(data, "data", defaultDataDir(), "state directory of `pullgate serve`, for its last crawl")
+	cmd.Flags().StringVar(file, "catalog", "", "`file` with a registry index (kind: Catalog), as pullgate catalog crawl --out writes it (default: the last crawl under --data)")
+	cmd.Flags().StringVar(data, "data", defaultDataDir(), "state `directory` of pullgate serve, for its last crawl")
 }
 
 // questionCatalog is the catalog of a question: that of --catalog, else the last crawl. A

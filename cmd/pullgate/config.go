@@ -160,6 +160,9 @@ func (s *settings) validate() []error {
 	if s.Validity < time.Minute {
 		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
 	}
+	if s.CacheBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576", s.CacheBytes))
+	}
 	if s.DecisionsMaxBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("decisions-max-bytes %d: want at least 1048576", s.DecisionsMaxBytes))
 	}

@@ -107,7 +107,7 @@ func (f *filterFlags) filter(now time.Time) (audit.Filter, error) {
 
 // addDecisions adds --data and returns a function that resolves it to the directory of records.
 func addDecisions(cmd *cobra.Command) func() (string, error) {
-	data := cmd.Flags().String("data", defaultDataDir(), "state directory of `pullgate serve`")
+	data := cmd.Flags().String("data", defaultDataDir(), "state `directory` of pullgate serve")
 	return func() (string, error) {
 		dir := decisionsDir(*data)
 		if _, err := os.Stat(dir); err != nil {

@@ -187,6 +187,13 @@ func newEnvoyDoor(t *testing.T) *envoyDoor {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// What is asked here is the verdict. On a busy machine Envoy would give up after the 200 ms
+	// that the example allows, and answer 503 by itself.
+	const timeout = "                timeout: 0.2s\n"
+	if bytes.Count(config, []byte(timeout)) != 1 {
+		t.Fatal("the example's ext_authz timeout is not where this test changes it")
+	}
+	config = bytes.Replace(config, []byte(timeout), []byte("                timeout: 9s\n"), 1)
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	process, err := peers.StartEnvoy(ctx, peers.Envoy(t), config)
@@ -217,7 +224,7 @@ func (d *envoyDoor) Ask(ctx context.Context, x *authztest.Exchange) (*authztest.
 		return nil, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\nConnection: close\r\n", x.Method, x.Target, x.Host, addressHeader, unmapped(x.Address))
 	for _, h := range x.Header {

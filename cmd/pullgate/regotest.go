@@ -52,7 +52,10 @@ func runRegoTests(ctx context.Context, dirs []string, out io.Writer) (passed, fa
 			return 0, 0, fmt.Errorf("%s: %w", dir, err)
 		}
 		for r := range ch {
-			if r.Pass() || r.Skip {
+			if r.Skip { // neither: a test named todo_
+				continue
+			}
+			if r.Pass() {
 				passed++
 				continue
 			}

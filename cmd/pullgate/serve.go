@@ -67,7 +67,7 @@ credentials are in the file only:
 		},
 	}
 	addServeFlags(cmd.Flags(), &s)
-	cmd.Flags().StringVar(&file, "config", "", "configuration file; `pullgate config print` shows what is in force")
+	cmd.Flags().StringVar(&file, "config", "", "configuration `file`; pullgate config print shows what is in force")
 	return cmd
 }
 
@@ -152,6 +152,7 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
+	sc.status.records = sc.records.Problem
 	sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: reg})
 	if err != nil {
 		return nil, err

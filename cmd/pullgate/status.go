@@ -25,6 +25,7 @@ type status struct {
 	registries map[string]*registryStatus // by id
 	bundle     *bundle.Bundle             // active; nil before the first
 	bundleErr  string                     // why the last bundle was not activated
+	records    func() string              // what keeps records from being written; "" for nothing
 	stopping   bool
 
 	broken prometheus.Gauge
@@ -41,7 +42,7 @@ type registryStatus struct {
 
 func newStatus(clock func() time.Time, reg prometheus.Registerer) *status {
 	s := &status{
-		clock: clock, started: clock(), registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
+		clock: clock, started: clock(), records: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullgate_licenses_broken", Help: "1 while the license directory holds an edit that is refused; the last good set is in use."}),
 		loads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullgate_license_loads_total", Help: "Readings of the license directory after a change, by result (ok, refused)."}, []string{"result"}),
 	}
@@ -200,6 +201,9 @@ func (s *status) health() string {
 		if s.bundleErr != "" {
 			lines = append(lines, "bundle: the last good one is in use: "+s.bundleErr)
 		}
+	}
+	if problem := s.records(); problem != "" {
+		lines = append(lines, problem)
 	}
 	switch {
 	case len(lines) == 0:

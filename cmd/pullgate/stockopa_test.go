@@ -257,7 +257,7 @@ func (d *comparingDoor) decisionDocument(customer string, v authz.Verdict) (any,
 	}
 	data, err := json.Marshal(object{
 		"allow": v.Allow, "code": v.Code, "license": v.License, "grant": v.Grant, "message": v.Message,
-		"until": instantDocument(v.Until), "ends": instantDocument(v.Ends),
+		"until": instantDocument(v.Until), "ends": instantDocument(v.Ends), "expiring_from": instantDocument(v.ExpiringFrom),
 		"warnings": append([]authz.Warning{}, v.Warnings...), "features": features,
 		"headers": append([]authz.Header{}, v.Headers...), "enforcement": v.Enforcement,
 	})

@@ -43,9 +43,12 @@ Exit codes: 0 all passed, 1 some failed, 2 a script cannot be read or there is n
 		passed, failed, unread := runScripts(cmd.Context(), scripts, out, verbose)
 		p, f, err := runRegoTests(cmd.Context(), rego, out)
 		passed, failed = passed+p, failed+f
-		fmt.Fprintf(out, "%d passed, %d failed\n", passed, failed)
-		if err := errors.Join(unread, err); err != nil {
-			return err // what could not be run is neither passed nor failed
+		err = errors.Join(unread, err) // what could not be run is neither passed nor failed
+		if err == nil || passed+failed > 0 {
+			fmt.Fprintf(out, "%d passed, %d failed\n", passed, failed)
+		}
+		if err != nil {
+			return err
 		}
 		if failed > 0 {
 			return errNo
