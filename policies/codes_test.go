@@ -45,7 +45,7 @@ func TestRulesAndPackagesAreDescribed(t *testing.T) {
 		names[m.Package.Path.String()] = path
 		for _, r := range m.Rules {
 			if !strings.HasPrefix(string(r.Head.Name), "_") {
-				names[r.Path().String()] = path
+				names[r.Ref().GroundPrefix().String()] = path
 			}
 		}
 	}
