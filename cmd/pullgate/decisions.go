@@ -117,8 +117,26 @@ func addDecisions(cmd *cobra.Command) func() (string, error) {
 	}
 }
 
-func decisionsListCommand() *cobra.Command {
+// addQuestion adds the flags of a question about several decisions, and returns a function
+// that resolves them: where the records are, which are meant, and how they are printed.
+func addQuestion(cmd *cobra.Command) func() (dir string, filter audit.Filter, p *decisionPrinter, err error) {
 	var f filterFlags
+	f.add(cmd)
+	records, output := addDecisions(cmd), addOutput(cmd)
+	return func() (dir string, filter audit.Filter, p *decisionPrinter, err error) {
+		format, err := output()
+		if err != nil {
+			return "", filter, nil, err
+		}
+		if filter, err = f.filter(time.Now()); err != nil {
+			return "", filter, nil, err
+		}
+		dir, err = records()
+		return dir, filter, newDecisionPrinter(cmd.OutOrStdout(), format), err
+	}
+}
+
+func decisionsListCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
 		Use:     "list",
@@ -126,24 +144,13 @@ func decisionsListCommand() *cobra.Command {
 		Example: "  pullgate decisions list --customer acme --verdict deny --since 24h",
 		Args:    cobra.NoArgs,
 	}
-	f.add(cmd)
-	records := addDecisions(cmd)
+	question := addQuestion(cmd)
 	cmd.Flags().IntVar(&limit, "limit", 100, "most decisions to print; 0 for all")
-	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		format, err := output()
+		dir, filter, p, err := question()
 		if err != nil {
 			return err
 		}
-		filter, err := f.filter(time.Now())
-		if err != nil {
-			return err
-		}
-		dir, err := records()
-		if err != nil {
-			return err
-		}
-		p := newDecisionPrinter(cmd.OutOrStdout(), format)
 		n := 0
 		err = audit.Query(dir, filter, audit.NewestFirst, func(r *authz.Record) bool {
 			p.print(r)
@@ -162,30 +169,18 @@ func decisionsListCommand() *cobra.Command {
 }
 
 func decisionsTailCommand() *cobra.Command {
-	var f filterFlags
 	cmd := &cobra.Command{
 		Use:     "tail",
 		Short:   "Print decisions as they are made, until interrupted",
 		Example: "  pullgate decisions tail --verdict deny",
 		Args:    cobra.NoArgs,
 	}
-	f.add(cmd)
-	records := addDecisions(cmd)
-	output := addOutput(cmd)
+	question := addQuestion(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		format, err := output()
+		dir, filter, p, err := question()
 		if err != nil {
 			return err
 		}
-		filter, err := f.filter(time.Now())
-		if err != nil {
-			return err
-		}
-		dir, err := records()
-		if err != nil {
-			return err
-		}
-		p := newDecisionPrinter(cmd.OutOrStdout(), format)
 		return audit.Follow(cmd.Context(), dir, filter, func(r *authz.Record) bool {
 			p.print(r)
 			return p.flush() == nil
