@@ -130,7 +130,7 @@ func (w *world) customer(t testing.TB, id string, grants ...object) object {
 		delete(g, "product")
 		delete(g, "repository")
 		l := maps.Clone(g["clocks"].(object))
-		maps.Copy(l, object{"type": g["type"], "enforcement": g["enforcement"], "features": object{}, "expiring_from": "never"})
+		maps.Copy(l, object{"type": g["type"], "enforcement": g["enforcement"], "features": object{}, "expiring_from": "never", "zone": "UTC"})
 		if ends, ok := l["ends"].(int64); ok {
 			l["expiring_from"] = ends - 14*day
 		}

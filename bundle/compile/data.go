@@ -128,7 +128,7 @@ func (c *compiler) license(l *license.License) licenseDoc {
 		Type: l.Type, Features: l.Features, Enforcement: cmp.Or(l.Enforcement, "enforce"),
 		Starts: instant(s.Starts), Ends: instant(s.Ends), Updates: instant(s.Updates),
 		Grace: instant(s.Grace), Terminates: instant(s.Terminates), ExpiringFrom: instant(l.ExpiringFrom(s.Ends)),
-		Revoked: never, Suspended: [2]instant{never, never}, Replaced: instant(l.ReplacedAt),
+		Revoked: never, Suspended: [2]instant{never, never}, Replaced: instant(l.ReplacedAt), Zone: l.Zone,
 	}
 	if d.Features == nil {
 		d.Features = map[string]any{}

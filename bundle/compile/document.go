@@ -50,6 +50,7 @@ type licenseDoc struct {
 	Terminates   instant        `json:"terminates"`
 	Type         license.Type   `json:"type"`
 	Updates      instant        `json:"updates"`
+	Zone         string         `json:"zone"` // IANA name of its calendar, for days in texts
 }
 
 // grantDoc is one grant with everything of its license that a decision needs, so that a

@@ -91,6 +91,7 @@ license := {
 	"expiring_from": "never",
 	"features": {"sso": true},
 	"public_reason": "invoice 7",
+	"zone": "UTC",
 }
 
 # A pull of what the candidates reach.

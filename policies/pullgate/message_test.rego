@@ -122,6 +122,44 @@ messages["a trial"] := {
 	"text": "app 1.4.0: trial a ended after 1970-01-01. Ask your vendor for a license.",
 }
 
+# Ends at local midnight: 1970-01-06 began at 05:00 UTC in New York and on the evening before
+# in Berlin. The last usable day is the local one.
+messages["the last day of an end west of Greenwich"] := {
+	"products": [k({"ends": (86400 * 5) + 18000, "grace": 0, "updates": now})],
+	"customer": {"licenses": {"a": {"zone": "America/New_York"}}},
+	"text": "app 1.4.0: license a ended after 1970-01-05. Renew the license.",
+}
+
+messages["the last day of an end east of Greenwich"] := {
+	"products": [k({"ends": (86400 * 5) - 3600, "grace": 0, "updates": now})],
+	"customer": {"licenses": {"a": {"zone": "Europe/Berlin"}}},
+	"text": "app 1.4.0: license a ended after 1970-01-05. Renew the license.",
+}
+
+messages["the local day of a start"] := {
+	"products": [k({"starts": (86400 * 100) - 3600})],
+	"customer": {"licenses": {"a": {"zone": "Europe/Berlin"}}},
+	"text": "app 1.4.0: license a starts on 1970-04-11. Try again then.",
+}
+
+messages["the local last day before termination"] := {
+	"products": [k({"terminates": 86400 + 18000})],
+	"customer": {"licenses": {"a": {"zone": "America/New_York"}}},
+	"text": "app 1.4.0: license a was terminated after 1970-01-01. Ask your vendor for a new license.",
+}
+
+messages["the local last day of the update window"] := {
+	"products": [k({"updates": (86400 * 2) + 18000})],
+	"customer": {"licenses": {"a": {"zone": "America/New_York"}}},
+	"text": "app 1.4.0: license a includes updates dated up to 1970-01-02. Use an earlier version, or extend the updates.",
+}
+
+messages["a license without a zone"] := {
+	"products": [k({"ends": 86400, "grace": 86400, "updates": now})],
+	"customer": {"licenses": {"a": object.remove(license, ["zone"])}},
+	"text": "app 1.4.0: license a ended after 1970-01-01. Renew the license.",
+}
+
 messages["a day beyond counting"] := {
 	"products": [k({"starts": 9223372036})],
 	"text": "app 1.4.0: license a starts on a distant day. Try again then.",

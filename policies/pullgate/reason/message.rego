@@ -57,13 +57,13 @@ _what("feature_missing", _, candidate) := concat(", ", candidate.requires)
 
 _what("not_yet_released", _, candidate) := day(candidate.released, 0)
 
-_what("not_started", grant, _) := day(grant.clocks.starts, 0)
+_what("not_started", grant, _) := local_day(grant.clocks.starts, 0, zone(grant.license))
 
-_what("terminated", grant, _) := day(grant.clocks.terminates, 1)
+_what("terminated", grant, _) := local_day(grant.clocks.terminates, 1, zone(grant.license))
 
-_what("outside_update_window", grant, _) := day(grant.clocks.updates, 1)
+_what("outside_update_window", grant, _) := local_day(grant.clocks.updates, 1, zone(grant.license))
 
-_what(code, grant, _) := day(grant.clocks.ends, 1) if {
+_what(code, grant, _) := local_day(grant.clocks.ends, 1, zone(grant.license)) if {
 	code in {"expired", "trial_ended", "revoked", "suspended", "withdrawn"}
 }
 
@@ -77,11 +77,24 @@ _public_reason(grant) := clip(sprintf(" (%s)", [why]), 48) if {
 } else := ""
 
 # METADATA
+# title: Zone
+# description: The zone of a license's calendar.
+zone(license) := customer.licenses[license].zone if {
+	customer.licenses[license].zone
+} else := "UTC"
+
+# METADATA
 # title: Day
+# description: The UTC day of the instant so many seconds before an instant.
+day(instant, before) := local_day(instant, before, "UTC")
+
+# METADATA
+# title: Local day
 # description: |
-#   The UTC day of the instant so many seconds before an instant, as YYYY-MM-DD; words for
-#   never and for what nanoseconds cannot count.
-day(instant, before) := time.format([(instant - before) * 1000000000, "UTC", "2006-01-02"]) if {
+#   The day in a zone of the instant so many seconds before an instant, as YYYY-MM-DD; words
+#   for never and for what nanoseconds cannot count. The last day of what ends at an instant
+#   is that of the second before.
+local_day(instant, before, zone) := time.format([(instant - before) * 1000000000, zone, "2006-01-02"]) if {
 	is_number(instant)
 	abs(instant) < 9223372036
 } else := "a distant day"
