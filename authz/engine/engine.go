@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/pullgate/pullgate/authz"
@@ -21,13 +22,20 @@ type Config struct {
 	// Workers is how many decisions are evaluated at a time; by default one more than there are processors.
 	Workers int
 	Limits  Limits
+	// Tracer returns the tracer of an evaluation, for the coverage of rules by tests; nil: nothing
+	// is traced. A traced evaluation is several times slower.
+	Tracer func() QueryTracer
 }
+
+// QueryTracer is OPA's, for those who hand one on.
+type QueryTracer = topdown.QueryTracer
 
 // Engine holds the active generation. It is safe for concurrent use.
 type Engine struct {
 	log     *slog.Logger
 	metrics *metrics
 	limits  Limits
+	tracer  func() QueryTracer // or nil
 
 	active     atomic.Pointer[generation]
 	activating sync.Mutex
@@ -47,7 +55,7 @@ func New(cfg Config) *Engine {
 		cfg.Workers = processors + 1
 	}
 	return &Engine{
-		log: cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(),
+		log: cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(), tracer: cfg.Tracer,
 		decisions: startWorkers(cfg.Workers),
 		lists:     startWorkers(max(1, processors/2)),
 	}

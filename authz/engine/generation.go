@@ -233,7 +233,11 @@ func (g *generation) ask(ctx context.Context, w *workers, name string, query *re
 		}()
 		b.start()
 		var rs rego.ResultSet
-		rs, err = query.Eval(ctx, rego.EvalParsedInput(inputOf(in, candidates)), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp()))
+		options := []rego.EvalOption{rego.EvalParsedInput(inputOf(in, candidates)), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp())}
+		if g.engine.tracer != nil {
+			options = append(options, rego.EvalQueryTracer(g.engine.tracer()))
+		}
+		rs, err = query.Eval(ctx, options...)
 		if b.err != nil {
 			err = b.err
 		} else if err != nil {
