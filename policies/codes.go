@@ -26,6 +26,7 @@ type Code struct {
 	Description string // what it means, for the vendor
 	Message     string // with the names of facts in braces
 	Remedy      string // what the customer can do
+	Vendor      string // what the vendor can do
 }
 
 // Codes returns every code of the library, sorted: those that allow, those that deny, warnings.
@@ -42,7 +43,7 @@ func Codes() []Code {
 			if text("code") != "" {
 				out = append(out, Code{
 					Code: text("code"), Kind: CodeKind(text("kind")), Title: a.Title, Description: a.Description,
-					Message: text("message"), Remedy: text("remedy"),
+					Message: text("message"), Remedy: text("remedy"), Vendor: text("vendor"),
 				})
 			}
 		}

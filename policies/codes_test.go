@@ -16,7 +16,7 @@ func TestCodesSayWhatTheyMean(t *testing.T) {
 			t.Errorf("%s is described twice", c.Code)
 		}
 		seen[c.Code] = true
-		if c.Title == "" || c.Description == "" || c.Message == "" || c.Remedy == "" {
+		if c.Title == "" || c.Description == "" || c.Message == "" || c.Remedy == "" || c.Vendor == "" {
 			t.Errorf("%s lacks a text: %+v", c.Code, c)
 		}
 		if !slices.Contains([]policies.CodeKind{policies.CodeAllow, policies.CodeDeny, policies.CodeWarning}, c.Kind) {

@@ -15,68 +15,36 @@ const maxMessage = 200
 // everybody: neither a name nor an id, nor anything else that would tell an absent repository from
 // somebody else's.
 func message(status int, r *authz.Request, d *authz.Decision) string {
+	door := doorOf(status, r, d.Code)
 	switch status {
-	case 400:
-		return "the request is not one plain spelling of a registry route: check the image name, tag and digest, without escapes, extra slashes or upper-case names"
 	case 401:
-		return unauthorized(r, d)
+		return unauthorized(r, door)
 	case 403:
-		return forbidden(r, d)
-	case 404:
-		switch {
-		case d.Code != authz.CodeUnknownReference:
-			return "no such repository for this customer: check the name, or ask your vendor which repositories your license covers"
-		case r.Kind == authz.KindBlob:
-			return "no such blob for this customer: pull the image by a tag that your license covers"
-		default:
-			return "no such manifest for this customer: check the tag or digest, or list the tags that your license covers"
-		}
-	case 405:
-		return "this registry is read-only for customers: only GET and HEAD are answered, pushing and deleting are not"
-	case 429:
-		return "too many failed logins from this address: wait a minute, then log in with the right key"
-	}
-	switch d.Code {
-	case authz.CodeNotReady:
-		return "the license service is starting and cannot decide yet: try again in a few seconds"
-	case authz.CodeStale:
-		return "the license data here is too old to decide with: try again later, or tell your vendor"
+		return forbidden(r, d, door)
 	default:
-		return "the license service could not decide: try again later, or tell your vendor"
+		return door.text()
 	}
 }
 
 // unauthorized says how to log in. The host is shown because it is what to log in to; it is
 // known to be a registry's by now, but it is still the client's text.
-func unauthorized(r *authz.Request, d *authz.Decision) string {
-	why := "authentication required"
-	switch d.Code {
-	case authz.CodeUnknownKey:
-		why = "this key is not known, check it for typing errors"
-	case authz.CodeKeyExpired:
-		why = "this key has expired, ask your vendor for a new one"
-	}
-	text := func(host string) string {
-		return why + ": log in with 'docker login " + host + "', any user name, and your license key as the password"
-	}
+func unauthorized(r *authz.Request, door *Door) string {
+	before, after, _ := strings.Cut(door.text(), "{host}")
 	host := printable(r.Host)
 	if host == "" {
 		host = "REGISTRY"
 	}
-	if excess := len(text(host)) - maxMessage; excess > 0 {
+	if excess := len(before) + len(host) + len(after) - maxMessage; excess > 0 {
 		host = shorten(host, excess)
 	}
-	return text(host)
+	return before + host + after
 }
 
 // forbidden is the message of a 403.
-func forbidden(r *authz.Request, d *authz.Decision) string {
+func forbidden(r *authz.Request, d *authz.Decision, door *Door) string {
 	text := d.Verdict.Message
 	if text == "" || d.Verdict.Allow || d.Code != d.Verdict.Code {
-		text = denials[d.Code]
-	}
-	if text == "" {
-		text = denied
+		text = door.text()
 	}
 	text = strings.TrimRight(printable(text), " .;:,")
 	suffix := ""
@@ -85,31 +53,6 @@ func forbidden(r *authz.Request, d *authz.Decision) string {
 	}
 	return fit(text, maxMessage-len(suffix), r.Repository, r.Tag, r.Digest, d.Resource.Repository, d.Resource.Tag,
 		d.Resource.Digest, d.Resource.Version, d.Resource.Product, d.Verdict.License, d.Subject.Customer, d.Subject.Key) + suffix
-}
-
-const denied = "your licenses do not cover this: ask your vendor"
-
-// denials are the texts for a 403 that the policy did not write.
-var denials = map[authz.Code]string{
-	authz.CodeUnsupported:         "this registry does not answer that: pull by tag or digest, or list the tags of a repository",
-	authz.CodeKeyScope:            "this key may not be used for this repository or from this address: use another key, or ask your vendor to widen it",
-	authz.CodeCustomerBanned:      "access for this customer is blocked: contact your vendor",
-	authz.CodeNoLicense:           "there is no license for this customer: ask your vendor for one",
-	authz.CodeNotGranted:          "no license of yours covers this repository: ask your vendor",
-	authz.CodeTagNotGranted:       "no license of yours covers this tag: list the tags to see which are, or ask your vendor",
-	authz.CodeVersionNotGranted:   "no license of yours covers this version: list the tags to see which are, or ask your vendor",
-	authz.CodeChannelNotGranted:   "no license of yours covers versions of this channel: pull a stable version, or ask your vendor",
-	authz.CodeRevoked:             "the license has been revoked: contact your vendor",
-	authz.CodeSuspended:           "the license is suspended: contact your vendor",
-	authz.CodeNotStarted:          "the license has not started yet: try again when it has, or ask your vendor",
-	authz.CodeTerminated:          "the license has been terminated: ask your vendor to renew it",
-	authz.CodeNotYetReleased:      "this version is not released yet: pull an earlier one",
-	authz.CodeWithdrawn:           "this version has been withdrawn: pull another one, or ask your vendor",
-	authz.CodeOutsideUpdateWindow: "this version is newer than the license's updates: pull an earlier one, or ask your vendor to extend it",
-	authz.CodeFeatureMissing:      "the license lacks a feature that this version requires: ask your vendor",
-	authz.CodeExpired:             "the license has ended: ask your vendor to renew it",
-	authz.CodeTrialEnded:          "the trial has ended: ask your vendor for a license",
-	authz.CodeLimitReached:        "the license is in use as often as it may be: free a place, or ask your vendor for more",
 }
 
 // printable makes one printable ASCII line of s: what customers and rules put into a text

@@ -66,7 +66,7 @@ func TestRefusals(t *testing.T) {
 		{"anonymous", authz.KindManifest, authz.OutcomeDeny, 401, authz.CodeAnonymous, 401, "UNAUTHORIZED", "docker login registry.example"},
 		{"unknown key", authz.KindManifest, authz.OutcomeDeny, 401, authz.CodeUnknownKey, 401, "UNAUTHORIZED", "not known"},
 		{"expired key", authz.KindManifest, authz.OutcomeDeny, 401, authz.CodeKeyExpired, 401, "UNAUTHORIZED", "has expired"},
-		{"expired", authz.KindManifest, authz.OutcomeDeny, 403, authz.CodeExpired, 403, "DENIED", "has ended"},
+		{"without the policy's words", authz.KindManifest, authz.OutcomeDeny, 403, authz.CodeExpired, 403, "DENIED", "do not cover this"},
 		{"key scope", authz.KindManifest, authz.OutcomeDeny, 403, authz.CodeKeyScope, 403, "DENIED", "another key"},
 		{"vendor code", authz.KindManifest, authz.OutcomeDeny, 403, "vendor.region.wrong", 403, "DENIED", "ask your vendor"},
 		{"catalog off", authz.KindCatalog, authz.OutcomeDeny, 403, authz.CodeUnsupported, 403, "UNSUPPORTED", "does not answer"},

@@ -8,6 +8,7 @@ package pullgate.reason
 #   kind: deny
 #   message: "{asked}: license {license} starts on {what}"
 #   remedy: Try again then
+#   vendor: Set an earlier `starts`
 text["not_started"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -18,6 +19,7 @@ text["not_started"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} was terminated after {what}"
 #   remedy: Ask your vendor for a new license
+#   vendor: Write a new license, or set a later `terminates`
 text["terminated"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -28,6 +30,7 @@ text["terminated"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked} is released on {what}"
 #   remedy: Try again then
+#   vendor: Set an earlier `released` in the Release document
 text["not_yet_released"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -38,6 +41,7 @@ text["not_yet_released"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked} was withdrawn by the vendor"
 #   remedy: Use another version, or ask your vendor which
+#   vendor: List the customer in `withdrawn.except`, or offer another version; an entry of `revoked_digests` has no exceptions
 text["withdrawn"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -48,6 +52,7 @@ text["withdrawn"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} includes updates dated up to {what}"
 #   remedy: Use an earlier version, or extend the updates
+#   vendor: Extend the license's `updates`, or backdate the version with `counts_from`
 text["outside_update_window"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -58,6 +63,7 @@ text["outside_update_window"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked} requires {what}, which license {license} does not all hold"
 #   remedy: Ask your vendor to add them
+#   vendor: Add the feature to the license's `features`, or take it out of `requires`
 text["feature_missing"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -68,6 +74,7 @@ text["feature_missing"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} ended after {what}"
 #   remedy: Renew the license
+#   vendor: Set a later end, or `renews`; `grace` and `keep_versions` soften an end
 text["expired"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -78,4 +85,5 @@ text["expired"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: trial {license} ended after {what}"
 #   remedy: Ask your vendor for a license
+#   vendor: Set a later end, or write a license of another type
 text["trial_ended"] := _text(rego.metadata.rule())

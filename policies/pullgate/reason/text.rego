@@ -8,6 +8,7 @@ package pullgate.reason
 #   kind: deny
 #   message: "{asked} needs a key"
 #   remedy: Log in with a key of your vendor
+#   vendor: Hand out a key, or open the repository with a Public document
 text["anonymous"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -18,6 +19,7 @@ text["anonymous"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: Access of this customer is blocked
 #   remedy: Talk to your vendor
+#   vendor: "Take `status: banned` out of the customer's document"
 text["customer_banned"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -28,6 +30,7 @@ text["customer_banned"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked} needs a license and you have none"
 #   remedy: Ask your vendor for one
+#   vendor: Write a License for the customer
 text["no_license"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -38,6 +41,7 @@ text["no_license"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: None of your licenses names {asked}
 #   remedy: Ask your vendor for one that does
+#   vendor: Add a grant of the product or the repository to a license of the customer
 text["not_granted"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -48,6 +52,7 @@ text["not_granted"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} covers {what}, not this name"
 #   remedy: Ask for a name that it covers, or for a wider license
+#   vendor: Widen the grant's `tags`; a floating tag also passes when a version that is granted has the same manifest
 text["tag_not_granted"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -58,6 +63,7 @@ text["tag_not_granted"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} covers {what}"
 #   remedy: Ask for a version in that range, or for a wider license
+#   vendor: Widen the grant's `versions`
 text["version_not_granted"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -68,6 +74,7 @@ text["version_not_granted"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} covers channel {what}"
 #   remedy: Ask for a release of that channel, or for a wider license
+#   vendor: Add the channel to the grant's `channels`, or set another `channel` in the Release document
 text["channel_not_granted"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -78,6 +85,7 @@ text["channel_not_granted"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} is revoked{reason}"
 #   remedy: Talk to your vendor
+#   vendor: Take the license's `status` back, or write a new license
 text["revoked"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -88,6 +96,7 @@ text["revoked"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: "{asked}: license {license} is suspended{reason}"
 #   remedy: Talk to your vendor
+#   vendor: Take the license's `status` back, or wait for its `until`
 text["suspended"] := _text(rego.metadata.rule())
 
 _text(metadata) := sprintf("%s. %s.", [metadata.custom.message, metadata.custom.remedy])

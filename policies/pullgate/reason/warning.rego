@@ -8,6 +8,7 @@ package pullgate.reason
 #   kind: warning
 #   message: License {license} ends after {ends}
 #   remedy: Renew it in time
+#   vendor: Nothing needs to be done; `renews` moves the end, and with it the warning
 text["expiring_soon"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -18,6 +19,7 @@ text["expiring_soon"] := _text(rego.metadata.rule())
 #   kind: allow
 #   message: License {license} has ended after {ends} and is in grace until {grace}
 #   remedy: Renew it now
+#   vendor: Set a later end when the customer has renewed
 text["grace"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -28,6 +30,7 @@ text["grace"] := _text(rego.metadata.rule())
 #   kind: allow
 #   message: License {license} has ended after {ends}; this version may be kept until {terminates}
 #   remedy: Renew it for newer ones
+#   vendor: Set a later end when the customer has renewed
 text["kept_version"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -38,6 +41,7 @@ text["kept_version"] := _text(rego.metadata.rule())
 #   kind: warning
 #   message: License {license} does not allow this ({code}) and is not enforced yet
 #   remedy: Talk to your vendor
+#   vendor: Take `enforcement` out of the license when refusals shall count
 text["enforcement"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -48,6 +52,7 @@ text["enforcement"] := _text(rego.metadata.rule())
 #   kind: allow
 #   message: Allowed
 #   remedy: None needed
+#   vendor: Nothing needs to be done
 text["ok"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -58,6 +63,7 @@ text["ok"] := _text(rego.metadata.rule())
 #   kind: allow
 #   message: Open to anyone
 #   remedy: None needed
+#   vendor: Nothing needs to be done; the Public document says what is open
 text["public"] := _text(rego.metadata.rule())
 
 # METADATA
@@ -68,4 +74,5 @@ text["public"] := _text(rego.metadata.rule())
 #   kind: deny
 #   message: The request could not be decided
 #   remedy: Try again later
+#   vendor: "Look up the decision: its record names the rule that failed"
 text["internal_error"] := _text(rego.metadata.rule())
