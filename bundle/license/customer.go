@@ -12,6 +12,9 @@ import (
 // customerZone is the zone of a customer's dates, also while its document has mistakes.
 func (p *parser) customerZone(id string) *time.Location {
 	if doc := p.docs["Customer"][id]; doc != nil {
+		if doc.zone != nil {
+			return doc.zone
+		}
 		if f := doc.n.get("zone"); f != nil && f.value.kind == scalarNode {
 			if loc, err := p.zones.load(f.value.text); err == nil {
 				return loc
@@ -32,6 +35,7 @@ func (p *parser) customer(doc *document, o *object) Customer {
 			loc, c.Zone = l, l.String()
 		}
 	}
+	doc.zone = loc
 	if v, ok := o.take("status"); ok {
 		s, _ := v.oneOf("active", "banned")
 		c.Banned = s == "banned"

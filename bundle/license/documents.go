@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 )
 
 // kinds are the documents a license file may have.
@@ -15,7 +16,8 @@ var kinds = []string{"Registry", "Product", "Release", "Plan", "Customer", "Lice
 type document struct {
 	kind, id string
 	pos      Position // of its `kind`
-	n        *node
+	n        *node    // nil when it has been read and nobody asks again
+	zone     *time.Location
 }
 
 // parser reads one set. It keeps what is wrong and goes on.
@@ -138,12 +140,17 @@ func (v value) reference(kind string) (string, bool) {
 
 // each calls f with every document of a kind, in the order read.
 func (p *parser) each(kind string, f func(*document, *object)) {
+	known := append(make([]string, 0, 32), "kind", "id")
 	for _, doc := range p.order {
 		if doc.kind != kind {
 			continue
 		}
-		o := &object{v: value{p: p, n: doc.n, missing: doc.pos}, known: append(make([]string, 0, 24), "kind", "id")}
+		o := &object{v: value{p: p, n: doc.n, missing: doc.pos}, known: known}
 		f(doc, o)
 		o.done()
+		// Customers and licenses are many: what is kept of them is in the Set.
+		if kind == "Customer" || kind == "License" && doc.n.get("replaces") == nil {
+			doc.n = nil
+		}
 	}
 }

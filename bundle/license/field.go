@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// fieldPath names a field inside a document; it is written out only for an error.
+// fieldPath names a field inside a document; it is written out only for an error. The zero
+// value is the document.
 type fieldPath struct {
 	parent *fieldPath
 	name   string
@@ -15,7 +16,7 @@ type fieldPath struct {
 }
 
 func (p *fieldPath) String() string {
-	if p == nil {
+	if p == nil || *p == (fieldPath{}) {
 		return ""
 	}
 	if p.name == "" {
@@ -31,11 +32,11 @@ func (p *fieldPath) String() string {
 type value struct {
 	p       *parser
 	n       *node
-	path    *fieldPath
+	path    fieldPath
 	missing Position // where a field that is missing below is reported
 }
 
-func (v value) fail(format string, args ...any) { v.p.report(v.n.pos(), v.path, format, args...) }
+func (v value) fail(format string, args ...any) { v.p.report(v.n.pos(), &v.path, format, args...) }
 
 // what describes the value for messages about a wrong type.
 func (v value) what() string {
@@ -99,9 +100,9 @@ func (v value) list() ([]value, bool) {
 		v.fail("is %s, it must be a list in [ ]", v.what())
 		return nil, false
 	}
-	out := make([]value, len(v.n.items))
-	for i, n := range v.n.items {
-		out[i] = value{v.p, n, &fieldPath{parent: v.path, index: i}, v.missing}
+	out := make([]value, len(v.n.fields))
+	for i, f := range v.n.fields {
+		out[i] = value{v.p, f.value, fieldPath{parent: &v.path, index: i}, v.missing}
 	}
 	return out, true
 }
@@ -155,7 +156,7 @@ func (o *object) take(name string) (value, bool) {
 }
 
 func (o *object) field(f *field) value {
-	v := value{o.v.p, f.value, &fieldPath{parent: o.v.path, name: f.key.text}, o.v.missing}
+	v := value{o.v.p, f.value, fieldPath{parent: &o.v.path, name: f.key.text}, o.v.missing}
 	if f.value.kind == scalarNode && f.value.text == "" && f.value.tag == "!!null" {
 		v.n = &node{file: f.key.file, line: f.key.line, col: f.key.col, tag: "!!null"} // an empty value is nowhere: point at its name
 	}
@@ -172,14 +173,14 @@ func (o *object) need(name, why string) (value, bool) {
 }
 
 func (o *object) lack(name, why string) {
-	o.v.p.report(o.v.missing, &fieldPath{parent: o.v.path, name: name}, "is missing: %s", why)
+	o.v.p.report(o.v.missing, &fieldPath{parent: &o.v.path, name: name}, "is missing: %s", why)
 }
 
 // done reports the fields that nobody took.
 func (o *object) done() {
 	for i := range o.v.n.fields {
 		if f := &o.v.n.fields[i]; !slices.Contains(o.known, f.key.text) {
-			o.v.p.report(f.key.pos(), &fieldPath{parent: o.v.path, name: f.key.text},
+			o.v.p.report(f.key.pos(), &fieldPath{parent: &o.v.path, name: f.key.text},
 				"unknown field %q%s; known here: %s", f.key.text, meant(f.key.text, slices.Values(o.known)), strings.Join(o.known, ", "))
 		}
 	}
@@ -232,7 +233,7 @@ func (v value) fields() (map[string]any, bool) {
 	for i := range v.n.fields {
 		f := &v.n.fields[i]
 		if f.key.text == "" {
-			v.p.report(f.key.pos(), v.path, "a field name is empty")
+			v.p.report(f.key.pos(), &v.path, "a field name is empty")
 			ok = false
 			continue
 		}

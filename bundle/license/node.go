@@ -2,9 +2,11 @@ package license
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"unicode/utf8"
 
 	yaml "go.yaml.in/yaml/v4"
@@ -30,12 +32,12 @@ type node struct {
 	file      *string
 	line, col int32
 	kind      nodeKind
-	tag       string // of a scalar: !!str, !!int, !!float, !!bool, !!null or !!timestamp
-	text      string // of a scalar, as written
-	items     []*node
-	fields    []field
+	tag       string  // of a scalar: !!str, !!int, !!float, !!bool, !!null or !!timestamp
+	text      string  // of a scalar, as written
+	fields    []field // of an object its fields, of a list its items
 }
 
+// field is a field of an object, or an item of a list, which has no key.
 type field struct {
 	key   *node
 	value *node
@@ -56,7 +58,19 @@ func (n *node) get(name string) *field {
 }
 
 // reader reads one file, without regard to others.
-type reader struct{ errs Errors }
+type reader struct {
+	errs  Errors
+	nodes []node            // made in advance: a set has millions
+	names map[string]string // field names, each kept once
+}
+
+func (r *reader) node(n node) *node {
+	if len(r.nodes) == cap(r.nodes) {
+		r.nodes = make([]node, 0, 256)
+	}
+	r.nodes = append(r.nodes, n)
+	return &r.nodes[len(r.nodes)-1]
+}
 
 func (r *reader) report(pos Position, at *fieldPath, format string, args ...any) {
 	r.errs = append(r.errs, &FieldError{Pos: pos, Path: at.String(), Msg: fmt.Sprintf(format, args...)})
@@ -134,7 +148,7 @@ func unreadable(data []byte) (line, col int, what string) {
 
 // convert returns nil for what was reported and cannot be used.
 func (r *reader) convert(file *string, y *yaml.Node, depth int) *node {
-	n := &node{file: file, line: int32(y.Line), col: int32(y.Column)}
+	n := r.node(node{file: file, line: int32(y.Line), col: int32(y.Column)})
 	if depth > maxDepth {
 		r.report(n.pos(), nil, "nested more than %d deep: no license field is", maxDepth)
 		return nil
@@ -148,10 +162,10 @@ func (r *reader) convert(file *string, y *yaml.Node, depth int) *node {
 		return nil
 	case yaml.SequenceNode:
 		n.kind = listNode
-		n.items = make([]*node, 0, len(y.Content))
+		n.fields = make([]field, 0, len(y.Content))
 		for _, c := range y.Content {
 			if item := r.convert(file, c, depth+1); item != nil {
-				n.items = append(n.items, item)
+				n.fields = append(n.fields, field{value: item})
 			}
 		}
 	case yaml.MappingNode:
@@ -183,21 +197,45 @@ func (r *reader) convertField(n *node, k, v *yaml.Node, depth int) {
 	}
 	key := r.convert(n.file, k, depth+1)
 	value := r.convert(n.file, v, depth+1)
+	if key != nil {
+		key.text = r.name(key.text)
+	}
 	if key != nil && value != nil {
 		n.fields = append(n.fields, field{key, value})
 	}
 }
 
+// name returns one text for equal names.
+func (r *reader) name(s string) string {
+	if known, ok := r.names[s]; ok {
+		return known
+	}
+	if r.names == nil {
+		r.names = make(map[string]string)
+	}
+	r.names[s] = s
+	return s
+}
+
 // duplicates reports field names that come twice and keeps the first.
 func (r *reader) duplicates(n *node) {
-	seen := make(map[string]*node, len(n.fields))
+	var seen map[string]*node
+	if len(n.fields) > 16 {
+		seen = make(map[string]*node, len(n.fields))
+	}
 	kept := n.fields[:0]
 	for _, f := range n.fields {
-		if first := seen[f.key.text]; first != nil {
+		var first *node
+		if seen != nil {
+			first = seen[f.key.text]
+			seen[f.key.text] = cmp.Or(first, f.key)
+		} else if i := slices.IndexFunc(kept, func(k field) bool { return k.key.text == f.key.text }); i >= 0 {
+			first = kept[i].key
+		}
+		if first != nil {
 			r.report(f.key.pos(), nil, "duplicate field %q, written already at %s: keep one of them", f.key.text, first.pos())
 			continue
 		}
-		seen[f.key.text] = f.key
 		kept = append(kept, f)
 	}
 	n.fields = kept
