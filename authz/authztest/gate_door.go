@@ -3,7 +3,6 @@ package authztest
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/classify"
@@ -11,50 +10,15 @@ import (
 	"github.com/pullgate/pullgate/authz/reply"
 )
 
-// Service is a Gate over an engine of its own, whose clock and bundle a script sets. Doors
-// put a transport before it.
-type Service struct {
-	Gate   *authz.Gate
-	engine *engine.Engine
-	clock  time.Time
-	last   *authz.Record
-	byID   map[string]*authz.Record
-}
-
-// patient bounds an evaluation by its steps alone: a busy machine must not fail a script.
-var patient = engine.Limits{DecisionTime: 10 * time.Second, VisibleTime: 10 * time.Second}
-
-// NewService returns a Service without a bundle.
-func NewService() *Service {
-	s := &Service{engine: engine.New(engine.Config{Limits: patient}), byID: map[string]*authz.Record{}}
-	s.Gate = authz.NewGate(authz.GateConfig{
-		Engine: s.engine, Recorder: s, Instance: "script", AskPast: true,
-		Clock: func() time.Time { return s.clock },
-	})
-	return s
-}
-
-// Record keeps the newest record: doors are asked one request at a time.
-func (s *Service) Record(r *authz.Record) { s.last = r; s.byID[r.ID] = r }
-
-// Enter makes the service answer from w.
-func (s *Service) Enter(ctx context.Context, w *World) error {
-	s.clock = w.Clock
-	clear(s.byID)
-	return s.engine.Activate(ctx, w.Bundle)
-}
-
-// Find returns the record of a decision of this world, or nil.
-func (s *Service) Find(id string) *authz.Record { return s.byID[id] }
-
-// Close ends the service's evaluations.
-func (s *Service) Close() { s.engine.Close() }
-
 // GateDoor asks the Gate directly: classify, decide, reply, no transport.
 type GateDoor struct{ s *Service }
 
 // NewGateDoor returns a door over a Service of its own.
 func NewGateDoor() *GateDoor { return &GateDoor{NewService()} }
+
+// Trace makes every evaluation from here on use a tracer, given the world it happens in. It is
+// called before the first Enter.
+func (d *GateDoor) Trace(f func(*World) engine.QueryTracer) { d.s.trace = f }
 
 // Close ends the door's service.
 func (d *GateDoor) Close() { d.s.Close() }
@@ -73,7 +37,7 @@ func (d *GateDoor) Ask(ctx context.Context, x *Exchange) (*Answer, error) {
 	req := classify.Classify(inbound(x))
 	dec := d.s.Gate.Decide(ctx, req)
 	rep := reply.For(req, dec)
-	a := &Answer{Status: rep.Status, Header: http.Header{}, Body: rep.Body, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}}
+	a := &Answer{Status: rep.Status, Header: http.Header{}, Body: rep.Body, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}, Decision: dec}
 	headers := rep.Headers
 	if rep.Allow {
 		a.Status, headers = http.StatusOK, rep.ResponseAdd
@@ -95,7 +59,7 @@ func (d *GateDoor) AskVersion(ctx context.Context, x *Exchange, product, version
 	req := classify.Classify(inbound(&Exchange{Method: "GET", Host: x.Host, Target: "/v2/", Header: x.Header, Address: x.Address, Identity: x.Identity}))
 	req.Kind, req.Product, req.Version, req.Via = authz.KindVersion, product, version, "cli"
 	dec := d.s.Gate.Decide(ctx, req)
-	a := &Answer{Status: dec.Status, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}, NoHTTP: true}
+	a := &Answer{Status: dec.Status, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}, NoHTTP: true, Decision: dec}
 	for _, w := range dec.Verdict.Warnings {
 		a.Warnings = append(a.Warnings, w.Code)
 	}

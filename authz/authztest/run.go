@@ -43,19 +43,28 @@ type Result struct {
 	Line     int
 	Text     string
 	Problems []string
-	Answer   *Answer // nil for refusals and lines that were not asked
+	// Mismatches says the same field by field. It is empty for problems that are no field's.
+	Mismatches []Mismatch
+	// Why is the decision behind an answer that is not as expected, line by line.
+	Why    []string
+	Answer *Answer       // nil for refusals and lines that were not asked
+	Took   time.Duration // of the question alone
 }
 
 // Runner runs scripts through a door.
 type Runner struct {
 	Door    Door
 	Catalog CatalogReader
+	// Select says which lines are checked; nil: all. A line that is not is asked only when one
+	// that is compares itself with its reply.
+	Select func(line int, text string) bool
 }
 
-// Run checks every line of a script. The error is a script that cannot be run at all; a
-// line that fails is a Result. What the door cannot carry is left out.
+func (r *Runner) selected(line int, text string) bool { return r.Select == nil || r.Select(line, text) }
+
+// Run checks the lines of a script. The error is a script that cannot be run at all; a
+// line that fails is a Result. What is not selected or the door cannot carry is left out.
 func (r *Runner) Run(ctx context.Context, s *Script) ([]Result, error) {
-	door := r.Door
 	src, err := s.load(r.Catalog)
 	var mistake *ParseError
 	if errors.As(err, &mistake) {
@@ -65,83 +74,130 @@ func (r *Runner) Run(ctx context.Context, s *Script) ([]Result, error) {
 		if err == nil { // what only the compiler refuses
 			_, err = src.world(ctx, time.Unix(0, 0))
 		}
-		return s.checkRefusals(err), nil
+		return r.checkRefusals(s, err), nil
 	}
 	if err != nil {
-		return s.failAll("the files are refused: " + strings.ReplaceAll(err.Error(), "\n", "; ")), nil
+		return r.failAll(s, "the files are refused: "+strings.ReplaceAll(s.show(err).Error(), "\n", "; ")), nil
 	}
+	return r.ask(ctx, s, src)
+}
+
+// ask asks the questions of a script in their order.
+func (r *Runner) ask(ctx context.Context, s *Script, src *sources) ([]Result, error) {
 	var (
 		results []Result
 		above   *Answer
-		entered time.Time
+		entered *time.Time
+		needed  = r.needed(s)
 	)
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		if !st.At.Equal(entered) || i == 0 {
+		if !needed[i] {
+			continue
+		}
+		if entered == nil || !st.At.Equal(*entered) {
 			w, err := src.world(ctx, st.At)
 			if err == nil {
-				err = door.Enter(ctx, w)
+				err = r.Door.Enter(ctx, w)
 			}
 			if err != nil {
-				return s.failAll(fmt.Sprintf("no bundle for %s: %v", st.At.Format(time.RFC3339), err)), nil
+				why := strings.ReplaceAll(s.show(err).Error(), "\n", "; ")
+				return r.failAll(s, fmt.Sprintf("no bundle for %s: %s", st.At.Format(time.RFC3339), why)), nil
 			}
-			entered = st.At
+			entered = &st.At
 		}
 		x, err := src.exchange(st)
 		if err != nil {
 			return nil, &ParseError{s.Path, st.Line, err.Error()}
 		}
-		res := Result{Path: s.Path, Line: st.Line, Text: st.Text}
-		var a *Answer
-		if st.Product != "" {
-			vd, ok := door.(VersionDoor)
-			if !ok {
-				continue
-			}
-			a, err = vd.AskVersion(ctx, x, st.Product, st.Version)
-		} else {
-			if !door.Carries(x) {
-				continue
-			}
-			a, err = door.Ask(ctx, x)
+		start := time.Now()
+		a, carried, err := r.put(ctx, st, x)
+		if !carried {
+			continue
 		}
+		res := Result{Path: s.Path, Line: st.Line, Text: st.Text, Answer: a, Took: time.Since(start)}
 		if err != nil {
-			res.Problems = []string{fmt.Sprintf("%s: %v", door.Name(), err)}
+			res.Problems = []string{fmt.Sprintf("%s: %v", r.Door.Name(), err)}
 		} else {
-			res.Answer, res.Problems = a, st.Want.check(a, above)
+			c := st.Want.check(a, above)
+			res.Problems, res.Mismatches = c.problems, c.mismatches
 			if !a.NoHTTP {
 				above = a
 			}
+			if len(c.problems) > 0 {
+				res.Why = r.why(ctx, st, x, a)
+			}
 		}
-		results = append(results, res)
+		if r.selected(st.Line, st.Text) {
+			results = append(results, res)
+		}
 	}
 	return results, nil
 }
 
-func (s *Script) failAll(why string) []Result {
+// put asks one question. carried is false when the door cannot.
+func (r *Runner) put(ctx context.Context, st *Step, x *Exchange) (a *Answer, carried bool, err error) {
+	if st.Product == "" {
+		if !r.Door.Carries(x) {
+			return nil, false, nil
+		}
+		a, err = r.Door.Ask(ctx, x)
+		return a, true, err
+	}
+	door, ok := r.Door.(VersionDoor)
+	if !ok {
+		return nil, false, nil
+	}
+	a, err = door.AskVersion(ctx, x, st.Product, st.Version)
+	return a, true, err
+}
+
+// needed says which steps are asked: those selected, and those whose reply a selected `same`
+// means.
+func (r *Runner) needed(s *Script) []bool {
+	needed := make([]bool, len(s.Steps))
+	above := false // the next reply above is meant by one below
+	for i := len(s.Steps) - 1; i >= 0; i-- {
+		st := &s.Steps[i]
+		needed[i] = r.selected(st.Line, st.Text)
+		if st.Product != "" {
+			continue
+		}
+		needed[i] = needed[i] || above
+		above = needed[i] && st.Want.Same
+	}
+	return needed
+}
+
+func (r *Runner) failAll(s *Script, why string) []Result {
 	var out []Result
 	for _, st := range s.Steps {
-		out = append(out, Result{Path: s.Path, Line: st.Line, Text: st.Text, Problems: []string{why}})
+		if r.selected(st.Line, st.Text) {
+			out = append(out, Result{Path: s.Path, Line: st.Line, Text: st.Text, Problems: []string{why}})
+		}
 	}
 	return out
 }
 
 // checkRefusals checks that err, what check says of the files, contains each text.
-func (s *Script) checkRefusals(err error) []Result {
+func (r *Runner) checkRefusals(s *Script, err error) []Result {
 	said := ""
 	if err != nil {
 		said = err.Error()
 	}
 	var out []Result
 	for _, f := range s.Refusals {
-		r := Result{Path: s.Path, Line: f.Line, Text: "fails: " + f.Want}
+		if !r.selected(f.Line, f.Text()) {
+			continue
+		}
+		res := Result{Path: s.Path, Line: f.Line, Text: f.Text()}
 		switch {
 		case err == nil:
-			r.Problems = []string{"the files are accepted"}
+			res.Problems = []string{"the files are accepted"}
 		case !strings.Contains(said, f.Want):
-			r.Problems = []string{fmt.Sprintf("no error contains this; they are:\n\t%s", strings.ReplaceAll(said, "\n", "\n\t"))}
+			res.Problems = []string{fmt.Sprintf("no error contains this; they are:\n\t%s", strings.ReplaceAll(said, "\n", "\n\t"))}
 		}
-		out = append(out, r)
+		out = append(out, res)
 	}
 	return out
 }

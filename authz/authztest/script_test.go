@@ -120,7 +120,7 @@ func TestFilesLineAddsADirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Licenses) != 1 || s.Licenses["acme.yaml"] == nil || len(s.Rules) != 1 {
+	if len(s.Licenses) != 1 || s.Licenses[filepath.ToSlash(filepath.Join(dir, "licenses/acme.yaml"))] == nil || len(s.Rules) != 1 {
 		t.Errorf("licenses %v, rules %v", s.Licenses, s.Rules)
 	}
 	if _, err := ReadScript(filepath.Join(dir, "licenses/tests/second.txtar")); err == nil || !strings.Contains(err.Error(), "second.txtar:1:") {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -22,6 +23,8 @@ type World struct {
 	Clock  time.Time
 	// Host is the first host of the only registry, for requests without one.
 	Host string
+	// RuleFiles are the files of vendor rules that lie in a directory, by their path in the bundle.
+	RuleFiles map[string]string
 }
 
 // sources is a script's files, parsed.
@@ -29,6 +32,7 @@ type sources struct {
 	set     *license.Set
 	catalog []compile.Repository
 	rules   map[string][]byte
+	files   map[string]string // World.RuleFiles
 	host    string
 	secrets map[string]string // of each speaker: CUSTOMER or CUSTOMER/KEY
 	signer  *bundle.Signer
@@ -45,7 +49,10 @@ func (s *Script) load(readCatalog CatalogReader) (*sources, error) {
 	if err != nil {
 		return nil, err
 	}
-	src := &sources{set: set, rules: s.Rules, secrets: map[string]string{}}
+	src := &sources{set: set, rules: s.Rules, files: map[string]string{}, secrets: map[string]string{}}
+	for name, file := range s.RuleFiles {
+		src.files["vendor/"+name] = file // where bundle/compile puts it
+	}
 	if len(set.Registries) > 0 {
 		src.host = set.Registries[0].Hosts[0]
 	}
@@ -54,12 +61,16 @@ func (s *Script) load(readCatalog CatalogReader) (*sources, error) {
 			return nil, err
 		}
 	}
-	for _, who := range slices.Sorted(maps.Keys(s.Keys)) {
+	var unknown []error
+	for _, who := range slices.SortedFunc(maps.Keys(s.Keys), func(a, b string) int { return s.Keys[a] - s.Keys[b] }) {
 		secret, hash := license.NewKey(rand.Reader)
 		if err := addKey(set, who, hash); err != nil {
-			return nil, &ParseError{s.Path, s.Keys[who], err.Error()}
+			unknown = append(unknown, &ParseError{s.Path, s.Keys[who], err.Error()})
 		}
 		src.secrets[who] = secret
+	}
+	if unknown != nil {
+		return nil, errors.Join(unknown...)
 	}
 	key, err := bundle.GenerateKey()
 	if err != nil {
@@ -78,19 +89,31 @@ func addKey(set *license.Set, who, hash string) error {
 	id, keyID, named := strings.Cut(who, "/")
 	c := set.Customer(id)
 	if c == nil {
-		return fmt.Errorf("the script speaks as %q, and no file has such a customer", id)
+		return fmt.Errorf("the script speaks as %q, and no file has such a customer; there are: %s", id, orNone(strings.Join(customers(set), ", ")))
 	}
 	key := license.Key{ID: "script", Hash: hash, Expires: license.Never}
 	if named {
 		i := slices.IndexFunc(c.Keys, func(k license.Key) bool { return k.ID == keyID })
 		if i < 0 {
-			return fmt.Errorf("the script speaks as key %q, and customer %s has no key %q", who, id, keyID)
+			return fmt.Errorf("the script speaks as key %q, and customer %s has no key %q; give it one in its file, or speak `as %s`", who, id, keyID, id)
 		}
 		key = c.Keys[i]
 		key.Hash = hash
 	}
 	c.Keys = append(c.Keys, key)
 	return nil
+}
+
+// customers returns the first ids of customers.
+func customers(set *license.Set) []string {
+	var ids []string
+	for _, c := range set.Customers {
+		if len(ids) == 10 {
+			return append(ids, "…")
+		}
+		ids = append(ids, c.ID)
+	}
+	return ids
 }
 
 // world compiles the sources for an instant. It is also issued_at of the bundle, which
@@ -111,5 +134,5 @@ func (src *sources) world(ctx context.Context, at time.Time) (*World, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &World{Bundle: b, Clock: at, Host: src.host}, ctx.Err()
+	return &World{Bundle: b, Clock: at, Host: src.host, RuleFiles: src.files}, ctx.Err()
 }
