@@ -54,6 +54,9 @@ type comparator struct {
 func parseGroups(s string) ([][]comparator, error) {
 	parsed, err := semver.NewConstraint(s)
 	if err != nil {
+		if instead := elsewhere(s); instead != "" {
+			return nil, fmt.Errorf("not a constraint: %w: %s", err, instead)
+		}
 		return nil, fmt.Errorf("not a constraint: %w", err)
 	}
 	// Its text has hyphen ranges rewritten to >= and <=, alternatives joined by " || " and
@@ -87,7 +90,7 @@ func parseComparator(text string) (comparator, error) {
 		if c.wild < 3 {
 			continue
 		}
-		if i >= len(parts) || parts[i] == "x" || parts[i] == "X" || parts[i] == "*" {
+		if i >= len(parts) || wildcard(parts[i]) {
 			c.wild = i
 			continue
 		}

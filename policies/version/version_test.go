@@ -14,16 +14,39 @@ type table struct {
 	Comment   string
 	Ascending []string
 	Tags      []struct {
-		Tag, Version, Base, Order, Channel string
-		Chart                              bool
-		Variants                           []string
+		Tag, Is, Version, Base, Order, Channel, Digest, Says string
+		Chart                                                bool
+		Variants                                             []string
 	}
 	Constraints []struct {
 		Constraint string
 		Ranges     [][2]string
 		Yes, No    []string
+		Says       string
+	}
+	Lists []struct {
+		Versions []string
+		Ranges   [][2]string
+		Yes, No  []string
 	}
 	NotConstraints []string `json:"not_constraints"`
+	// Habits are texts that mean something else elsewhere: refused here with an error that
+	// contains Error, or read as Yes and No say.
+	Habits []struct {
+		From, Write, There, Here, Error string
+		Yes, No                         []string
+		Instead                         string
+		Gives                           []string // members of Instead
+	}
+	TagPatterns        []pattern `json:"tag_patterns"`
+	RepositoryPatterns []pattern `json:"repository_patterns"`
+}
+
+// pattern is a pattern with what it matches and what not.
+type pattern struct {
+	Pattern string
+	Yes, No []string
+	Says    string
 }
 
 func fixture(t testing.TB) (f table) {
@@ -57,8 +80,15 @@ func TestVersionsOfTheTableAscend(t *testing.T) {
 
 func TestTagsOfTheTable(t *testing.T) {
 	for _, c := range fixture(t).Tags {
+		hex, isDigest := DigestTag(c.Tag)
+		if isDigest != (c.Is == "digest") || isDigest && hex != c.Digest {
+			t.Errorf("%q is a digest: %v %s", c.Tag, isDigest, hex)
+		}
+		if ValidTag(c.Tag) == (c.Is == "no tag") {
+			t.Errorf("%q is a tag: %v", c.Tag, ValidTag(c.Tag))
+		}
 		v, base, ok := FromTag(c.Tag, c.Chart, c.Variants)
-		if ok != (c.Version != "") {
+		if ok != (c.Is == "version") {
 			t.Errorf("%q is a version: %v", c.Tag, ok)
 			continue
 		}
@@ -82,27 +112,70 @@ func TestConstraintsOfTheTable(t *testing.T) {
 			t.Errorf("%q: %v", c.Constraint, err)
 			continue
 		}
-		want := Ranges{}
-		for _, r := range c.Ranges {
-			want = append(want, Range{r[0], r[1]})
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: ranges %v, want %v", c.Constraint, got, want)
-		}
-		for _, s := range c.Yes {
-			if !got.Contains(must(t, s)) {
-				t.Errorf("%q does not contain %s", c.Constraint, s)
-			}
-		}
-		for _, s := range c.No {
-			if got.Contains(must(t, s)) {
-				t.Errorf("%q contains %s", c.Constraint, s)
-			}
-		}
+		checkRanges(t, c.Constraint, got, c.Ranges, c.Yes, c.No)
 	}
 	for _, s := range f.NotConstraints {
 		if r, err := ParseConstraint(s); err == nil {
 			t.Errorf("%q is read as %v", s, r)
+		}
+	}
+	for _, l := range f.Lists {
+		var versions []Version
+		for _, s := range l.Versions {
+			versions = append(versions, must(t, s))
+		}
+		checkRanges(t, strings.Join(l.Versions, ", "), Exact(versions), l.Ranges, l.Yes, l.No)
+	}
+}
+
+func TestHabitsOfTheTable(t *testing.T) {
+	for _, h := range fixture(t).Habits {
+		r, err := ParseConstraint(h.Write)
+		if (err == nil) != (h.Error == "") || err != nil && !strings.Contains(err.Error(), h.Error) {
+			t.Errorf("%q: %v, want %q", h.Write, err, h.Error)
+		}
+		for _, s := range h.Yes {
+			if !r.Contains(must(t, s)) {
+				t.Errorf("%q does not contain %s", h.Write, s)
+			}
+		}
+		for _, s := range h.No {
+			if r.Contains(must(t, s)) {
+				t.Errorf("%q contains %s", h.Write, s)
+			}
+		}
+		if h.Instead == "" {
+			continue
+		}
+		r, err = ParseConstraint(h.Instead)
+		if err != nil || len(h.Gives) == 0 {
+			t.Errorf("%q in place of %q: %v, gives %v", h.Instead, h.Write, err, h.Gives)
+		}
+		for _, s := range h.Gives {
+			if !r.Contains(must(t, s)) {
+				t.Errorf("%q does not contain %s", h.Instead, s)
+			}
+		}
+	}
+}
+
+func checkRanges(t *testing.T, name string, got Ranges, ranges [][2]string, yes, no []string) {
+	t.Helper()
+	want := Ranges{}
+	for _, r := range ranges {
+		want = append(want, Range{r[0], r[1]})
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%q: ranges %v, want %v", name, got, want)
+	}
+	for _, s := range yes {
+		if !got.Contains(must(t, s)) {
+			t.Errorf("%q does not contain %s", name, s)
+		}
+	}
+	for _, s := range no {
+		if got.Contains(must(t, s)) {
+			t.Errorf("%q contains %s", name, s)
 		}
 	}
 }
@@ -129,20 +202,11 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 
 func hundreds(s string, n int) string { return strings.Repeat(s, n) }
 
-func TestExactAllAndOverlaps(t *testing.T) {
-	exact := Exact([]Version{must(t, "2.0.0"), must(t, "1.4.0+b1"), must(t, "1.4.0"), must(t, "1.5.0-rc.1")})
-	for s, want := range map[string]bool{
-		"1.4.0": true, "1.4.0+b2": true, "1.4.0-rc": false, "1.4.1": false, "1.4.1-0": false, "1.5.0-rc.1": true, "1.5.0-rc.1.0": false, "1.5.0": false, "2.0.0": true,
-	} {
-		if got := exact.Contains(must(t, s)); got != want {
-			t.Errorf("exact contains %s: %v", s, got)
-		}
+func TestAllAndOverlaps(t *testing.T) {
+	for _, s := range fixture(t).Ascending {
 		if !All().Contains(must(t, s)) {
 			t.Errorf("all does not contain %s", s)
 		}
-	}
-	if len(exact) != 3 || len(Exact(nil)) != 0 {
-		t.Errorf("exact ranges %v", exact)
 	}
 	for _, c := range []struct {
 		a, b string
