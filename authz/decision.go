@@ -29,7 +29,8 @@ type Warning struct {
 	Message string `json:"message"`
 }
 
-// Header is a header that a vendor rule adds.
+// Header is a header that a vendor rule adds. Without a value it is one that a rule may set
+// and did not: the client's own is removed.
 type Header struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`

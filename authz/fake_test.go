@@ -91,7 +91,9 @@ func (g *fakeGeneration) Evaluate(ctx context.Context, in *Input) (Verdict, erro
 	return Verdict{Allow: true, Code: CodeOK, License: "acme-app", Until: Never, Ends: Never}, nil
 }
 
-func (g *fakeGeneration) Visible(context.Context, *Input) ([]int, error) { return g.visible, nil }
+func (g *fakeGeneration) Visible(context.Context, *Input) ([]int, int64, error) {
+	return g.visible, Never, nil
+}
 
 func (g *fakeGeneration) Repositories(Registry, string) []string { return g.repositories }
 

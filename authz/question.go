@@ -193,10 +193,11 @@ func (q *question) evaluate(in *Input) (Entry, error) {
 	}
 	var visible []int
 	if v.Allow && in.Kind == KindTags {
-		if visible, err = q.gen.Visible(q.ctx, in); err != nil {
+		var until int64
+		if visible, until, err = q.gen.Visible(q.ctx, in); err != nil {
 			return Entry{}, err
 		}
-		v.Until = min(v.Until, nextBoundary(in.Target.Candidates, q.at))
+		v.Until = min(v.Until, until, nextBoundary(in.Target.Candidates, q.at))
 	}
 	return entryOf(v, visible, q.at), nil
 }

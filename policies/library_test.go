@@ -81,6 +81,9 @@ func TestModulesCompileStrictlyWithSchemas(t *testing.T) {
 func TestPackagesAreDirectories(t *testing.T) {
 	for path, m := range parse(t, sources(t)) {
 		want := "data." + strings.ReplaceAll(path[:strings.LastIndex(path, "/")], "/", ".")
+		if path == "pullgate/rules_test.rego" { // the rules of a vendor, for the tests of the library
+			continue
+		}
 		if strings.HasSuffix(path, "_test.rego") {
 			want += "_test"
 		}

@@ -20,6 +20,8 @@ var FS embed.FS
 const (
 	Entrypoint        = "data.pullgate.decision"
 	VisibleEntrypoint = "data.pullgate.visible"
+	// VisibleUntilEntrypoint is until when vendor rules let that subset stand.
+	VisibleUntilEntrypoint = "data.pullgate.visible_until"
 )
 
 // Modules returns the library as a bundle ships it: source by path, such as

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
@@ -14,7 +15,7 @@ import (
 func runRego(ctx context.Context, c *ast.Compiler, modules map[string]*ast.Module) ([]string, error) {
 	store := inmem.New()
 	results, err := tester.NewRunner().SetCompiler(c).SetStore(store).SetModules(modules).
-		RaiseBuiltinErrors(true).CapturePrintOutput(true).RunTests(ctx, nil)
+		RaiseBuiltinErrors(true).CapturePrintOutput(true).SetTimeout(time.Minute).RunTests(ctx, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func candidatesJSON(n int) string {
 func steps(t testing.TB, query, action, candidates string, grants ...string) (any, int) {
 	t.Helper()
 	var data map[string]any
-	text := fmt.Sprintf(`{"pullgate": {"public": {}, "customers": {"acme": {"hash": "", "id": "acme", "name": "ACME", "banned": false, "labels": {},
+	text := fmt.Sprintf(`{"pullgate": {"rules": {}, "public": {}, "customers": {"acme": {"hash": "", "id": "acme", "name": "ACME", "banned": false, "labels": {},
 		"licenses": {"a": {"features": {}, "expiring_from": "never"}, "b": {"features": {}, "expiring_from": "never"}, "c": {"features": {}, "expiring_from": "never"}}, "products": {"app": [%s]}, "repositories": {}}}}}`, strings.Join(grants, ","))
 	if err := json.Unmarshal([]byte(text), &data); err != nil {
 		t.Fatal(err)
@@ -83,12 +83,12 @@ func TestStepsOfADecision(t *testing.T) {
 		code                     string
 		most                     int
 	}{
-		{"manifest", "pull", of(1), []string{running}, "ok", 90},
+		{"manifest", "pull", of(1), []string{running}, "ok", 95},
 		{"list", "list", "", []string{running}, "ok", 90},
 		{"three licenses", "pull", of(1), []string{running, ended, other}, "ok", 160},
 		{"layer of 50 versions", "pull", of(50), []string{running, ended, other}, "ok", 600},
 		{"layer of 1,000 versions", "pull", of(1000), []string{running}, "ok", 1200},
-		{"refused manifest", "pull", of(1), []string{other}, "version_not_granted", 250},
+		{"refused manifest", "pull", of(1), []string{other}, "version_not_granted", 260},
 		{"ended license", "pull", of(1), []string{ended}, "expired", 450},
 		{"refused layer of 50 versions", "pull", of(50), []string{other}, "version_not_granted", 2000},
 		{"ended layer of 50 versions", "pull", of(50), []string{ended, other}, "expired", 5000},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
@@ -13,10 +14,11 @@ import (
 	"github.com/pullgate/pullgate/policies"
 )
 
-// The two questions asked of a policy.
+// The questions asked of a policy, the last one only where there are vendor rules.
 const (
-	decisionQuery = policies.Entrypoint
-	visibleQuery  = policies.VisibleEntrypoint
+	decisionQuery     = policies.Entrypoint
+	visibleQuery      = policies.VisibleEntrypoint
+	visibleUntilQuery = policies.VisibleUntilEntrypoint
 )
 
 // policy is a bundle's Rego, compiled, with what it reads. It is immutable and safe for
@@ -26,8 +28,11 @@ type policy struct {
 	digest   string
 	modules  map[string][]byte
 	compiler *ast.Compiler
-	refs     []ast.Ref // base documents that the entry points read
+	refs     []ast.Ref // base documents that a decision reads
+	listRefs []ast.Ref // and those that what is visible reads
 	allData  string    // a ref to everybody's licenses, "" when there is none
+	rules    []string  // packages of vendor rules, sorted
+	headers  []string  // upstream headers that vendor rules may set, lower case
 }
 
 // newPolicy compiles a bundle's Rego, or returns last when it is of the same.
@@ -36,11 +41,27 @@ func newPolicy(modules map[string][]byte, last *policy) (*policy, error) {
 	if last != nil && last.digest == p.digest {
 		return last, nil
 	}
+	rules := map[string][]byte{}
+	for path, text := range modules {
+		if strings.HasPrefix(path, policies.RulesDir) {
+			rules[path] = text
+		}
+	}
+	if err := policies.Check(rules); err != nil {
+		return nil, fmt.Errorf("vendor rules: %w", err)
+	}
 	var err error
+	if p.rules, err = policies.RulePackages(rules); err != nil {
+		return nil, fmt.Errorf("vendor rules: %w", err)
+	}
+	p.headers = policies.UpstreamHeaders(rules)
 	if p.compiler, err = compileModules(modules); err != nil {
 		return nil, fmt.Errorf("compile policy: %w", err)
 	}
-	if p.refs, err = baseRefs(p.compiler); err != nil {
+	if p.refs, err = baseRefs(p.compiler, decisionQuery); err == nil {
+		p.listRefs, err = baseRefs(p.compiler, visibleQuery, visibleUntilQuery)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("analyse policy: %w", err)
 	}
 	p.allData = allData(p.compiler)

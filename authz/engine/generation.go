@@ -2,10 +2,13 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -32,6 +35,7 @@ type generation struct {
 	policy   *policy
 	decision rego.PreparedEvalQuery
 	visible  rego.PreparedEvalQuery
+	until    *rego.PreparedEvalQuery // of what is visible; nil without vendor rules
 
 	sets  *memo[index.SetID, *candidateSet]
 	terms *memo[[32]byte, *ast.Term] // by Target.Set
@@ -75,12 +79,22 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generatio
 	if g.policy, err = newPolicy(modules, last); err != nil {
 		return nil, err
 	}
+	if err := rulesAreListed(data[rulesDir+"/"+dataFile], g.policy.rules); err != nil {
+		return nil, err
+	}
 	g.keyer = newKeyer(g.policy, g.store)
 	if g.decision, err = prepare(ctx, g.policy.compiler, g.store, decisionQuery); err != nil {
 		return nil, err
 	}
 	if g.visible, err = prepare(ctx, g.policy.compiler, g.store, visibleQuery); err != nil {
 		return nil, err
+	}
+	if len(g.policy.rules) > 0 {
+		q, err := prepare(ctx, g.policy.compiler, g.store, visibleUntilQuery)
+		if err != nil {
+			return nil, err
+		}
+		g.until = &q
 	}
 	if err := g.warm(ctx); err != nil {
 		return nil, fmt.Errorf("try the policy: %w", err)
@@ -98,8 +112,22 @@ func (g *generation) warm(ctx context.Context) error {
 	if _, err := g.Evaluate(ctx, in); err != nil {
 		return err
 	}
-	_, err := g.Visible(ctx, in)
+	_, _, err := g.Visible(ctx, in)
 	return err
+}
+
+// rulesAreListed makes sure that the library asks every vendor rule there is: it asks those
+// that data.pullgate.rules names, an object that is empty where there are none.
+func rulesAreListed(listed []byte, rules []string) error {
+	var byName map[string]bool
+	if err := json.Unmarshal(listed, &byName); err != nil {
+		return fmt.Errorf("read %s: %w", rulesDir, err)
+	}
+	names := slices.Sorted(maps.Keys(byName))
+	if !slices.Equal(names, rules) {
+		return fmt.Errorf("data.pullgate.rules names %q, the bundle has rules of %q", names, rules)
+	}
+	return nil
 }
 
 func (g *generation) Revision() string { return g.bundle.Revision() }
@@ -177,7 +205,12 @@ func (g *generation) Evaluate(ctx context.Context, in *authz.Input) (authz.Verdi
 	if err != nil {
 		return authz.Verdict{}, err
 	}
-	return verdictOf(v)
+	verdict, err := verdictOf(v)
+	if err != nil {
+		return authz.Verdict{}, err
+	}
+	verdict.Headers = removing(verdict.Headers, g.policy.headers)
+	return verdict, nil
 }
 
 // grants counts those of the customer's grants that are about the resource.
@@ -203,19 +236,31 @@ func length(doc ast.Object, table, name string) int {
 }
 
 // Visible asks which candidates may be seen.
-func (g *generation) Visible(ctx context.Context, in *authz.Input) ([]int, error) {
+func (g *generation) Visible(ctx context.Context, in *authz.Input) (indexes []int, until int64, err error) {
 	candidates, err := g.candidates(in.Target)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	limits := &g.engine.limits
 	n := len(in.Target.Candidates)
-	v, err := g.ask(ctx, g.engine.lists, visibleQuery, &g.visible, in, candidates,
-		newBudget(ctx, limits.VisibleSteps+n*limits.VisibleEach, limits.VisibleTime))
-	if err != nil {
-		return nil, err
+	ask := func(name string, query *rego.PreparedEvalQuery) (ast.Value, error) {
+		limits := &g.engine.limits
+		b := newBudget(ctx, limits.VisibleSteps+n*limits.VisibleEach, limits.VisibleTime)
+		return g.ask(ctx, g.engine.lists, name, query, in, candidates, b)
 	}
-	return visibleOf(v, n)
+	v, err := ask(visibleQuery, &g.visible)
+	if err != nil {
+		return nil, 0, err
+	}
+	if indexes, err = visibleOf(v, n); err != nil || g.until == nil {
+		return indexes, authz.Never, err
+	}
+	if v, err = ask(visibleUntilQuery, g.until); err != nil {
+		return nil, 0, err
+	}
+	if until, err = instant(v); err != nil {
+		return nil, 0, fmt.Errorf("%s is %w", visibleUntilQuery, err)
+	}
+	return indexes, until, nil
 }
 
 // ask evaluates one query on a worker. A panic there is an error here.
@@ -233,7 +278,7 @@ func (g *generation) ask(ctx context.Context, w *workers, name string, query *re
 		}()
 		b.start()
 		var rs rego.ResultSet
-		options := []rego.EvalOption{rego.EvalParsedInput(inputOf(in, candidates)), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp())}
+		options := []rego.EvalOption{rego.EvalParsedInput(inputOf(in, candidates, g.keyer.inputs(name))), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp())}
 		if g.engine.tracer != nil {
 			options = append(options, rego.EvalQueryTracer(g.engine.tracer()))
 		}

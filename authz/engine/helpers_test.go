@@ -39,6 +39,7 @@ type world struct {
 	registries object
 	identities object
 	modules    map[string][]byte
+	rules      object // packages that data.pullgate.rules names
 	index      *index.Builder
 }
 
@@ -47,7 +48,7 @@ func newWorld() *world {
 		serial: 1, notAfter: bundle.Never, customers: object{}, keys: object{}, public: object{},
 		registries: object{"main": object{"hosts": []string{"registry.example"}, "listed": true}},
 		identities: object{"jwt": []any{}, "mtls": []any{}},
-		modules:    policies.Modules(), index: &index.Builder{},
+		modules:    policies.Modules(), rules: object{}, index: &index.Builder{},
 	}
 }
 
@@ -70,6 +71,7 @@ func (w *world) bundle(t testing.TB) *bundle.Bundle {
 	files := maps.Clone(w.modules)
 	files[bundle.IndexPath] = idx
 	for dir, doc := range map[string]object{
+		rulesDir:     w.rules,
 		customersDir: w.customers, keysDir: w.keys, publicDir: w.public,
 		registriesDir: w.registries, identitiesDir: w.identities,
 	} {
@@ -96,6 +98,12 @@ func (w *world) bundle(t testing.TB) *bundle.Bundle {
 		t.Fatal(err)
 	}
 	return b
+}
+
+// rule adds a vendor rule, of the package vendor.name.
+func (w *world) rule(name, text string) {
+	w.modules[policies.RulesDir+name+".rego"] = []byte(text)
+	w.rules[name] = true
 }
 
 // patient are limits that a test machine under load does not meet.

@@ -80,38 +80,42 @@ func (m *members) term(key string, value *ast.Term) {
 
 func (m members) object() *ast.Term { return ast.NewTerm(ast.NewObject(m...)) }
 
-// inputOf is the policy's input document (design §8). candidates are those the policy is
-// shown: nil for a list, which has none, and empty for what nothing reaches.
-func inputOf(in *authz.Input, candidates *ast.Term) ast.Value {
+// inputOf is the policy's input document (policies/schemas/input.json). candidates are those
+// the policy is shown: nil for a list, which has none, and empty for what nothing reaches.
+// Fields that the policy does not read are left out; nil reads them all.
+func inputOf(in *authz.Input, candidates *ast.Term, reads map[string]bool) ast.Value {
 	r, res := in.Request, &in.Target.Resource
-
-	host, path := ast.StringTerm(r.Host), ast.StringTerm(r.Path)
+	put := func(to *members, object, field, value string) {
+		if reads == nil || reads[object+field] {
+			to.text(field, value)
+		}
+	}
 
 	subject := make(members, 0, 4)
 	subject.text("customer", in.Subject.Customer)
-	subject.text("key", in.Subject.Key)
-	subject.text("via", in.Subject.Via)
+	put(&subject, "subject.", "key", in.Subject.Key)
+	put(&subject, "subject.", "via", in.Subject.Via)
 	subject.term("claims", emptyObject)
 
 	resource := make(members, 0, 9)
-	resource.text("kind", in.Kind.String())
-	resource.term("host", host)
-	resource.text("registry", res.Registry)
-	resource.text("repository", res.Repository)
-	resource.text("product", res.Product)
-	resource.text("tag", res.Tag)
-	resource.text("digest", res.Digest)
-	resource.term("path", path)
+	put(&resource, "resource.", "kind", in.Kind.String())
+	put(&resource, "resource.", "host", r.Host)
+	put(&resource, "resource.", "registry", res.Registry)
+	put(&resource, "resource.", "repository", res.Repository)
+	put(&resource, "resource.", "product", res.Product)
+	put(&resource, "resource.", "tag", res.Tag)
+	put(&resource, "resource.", "digest", res.Digest)
+	put(&resource, "resource.", "path", r.Path)
 	if candidates != nil {
 		resource.term("candidates", candidates)
 	}
 
 	request := make(members, 0, 5)
-	request.text("method", r.Method)
-	request.term("host", host)
-	request.term("path", path)
-	request.text("via", r.Via)
-	if r.Address.IsValid() {
+	put(&request, "request.", "method", r.Method)
+	put(&request, "request.", "host", r.Host)
+	put(&request, "request.", "path", r.Path)
+	put(&request, "request.", "via", r.Via)
+	if r.Address.IsValid() && (reads == nil || reads["request.address"]) {
 		request.text("address", r.Address.String())
 	}
 

@@ -27,6 +27,10 @@ type part func(b []byte, in *authz.Input) []byte
 type keyer struct {
 	salt  [32]byte // format, policy, and data documents that the rules read as a whole
 	parts []part
+	// listed are further parts of the keys of tag lists: what decides about their entries.
+	listed []part
+	// fields are those of inputParts that decisions and what is visible read.
+	fields map[string]bool
 	// whole is the ref that makes answers uncacheable, "" when there is none.
 	whole string
 	store *store
@@ -77,23 +81,34 @@ func newKeyer(p *policy, s *store) *keyer {
 		hash(name, p.modules[name])
 	}
 
-	fields := map[string]bool{}
 	docs := map[string]bool{}
-	for _, ref := range p.refs {
-		switch words := constantWords(ref); words[0] {
-		case "input":
-			k.reads(words[1:], fields)
-		case "data":
-			switch {
-			case len(words) > 3 && strings.Join(words[1:3], "/") == customersDir:
-				hash("customer "+words[3], s.customers[words[3]].json) // one that a rule names itself
-			default:
-				s.documents(words[1:], docs)
+	read := func(refs []ast.Ref) map[string]bool {
+		fields := map[string]bool{}
+		for _, ref := range refs {
+			switch words := constantWords(ref); words[0] {
+			case "input":
+				k.reads(words[1:], fields)
+			case "data":
+				switch {
+				case len(words) > 3 && strings.Join(words[1:3], "/") == customersDir:
+					hash("customer "+words[3], s.customers[words[3]].json) // one that a rule names itself
+				default:
+					s.documents(words[1:], docs)
+				}
 			}
 		}
+		return fields
 	}
+	fields := read(p.refs)
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		k.parts = append(k.parts, inputParts[name])
+	}
+	k.fields = fields
+	for _, name := range slices.Sorted(maps.Keys(read(p.listRefs))) {
+		if !fields[name] {
+			k.listed = append(k.listed, inputParts[name])
+			k.fields[name] = true
+		}
 	}
 	for _, dir := range slices.Sorted(maps.Keys(docs)) {
 		if dir != publicDir { // what Public says of a repository is in Target.Facts
@@ -104,15 +119,16 @@ func newKeyer(p *policy, s *store) *keyer {
 	return k
 }
 
-// baseRefs are the constant prefixes of all base documents the entry points read. The analysis
-// panics on rules it does not understand; that is then an error of the bundle.
-func baseRefs(c *ast.Compiler) (refs []ast.Ref, err error) {
+// baseRefs are the constant prefixes of all base documents that entry points read. The analysis
+// panics on rules it does not understand; that is then an error of the bundle. What is only
+// replaced (`with input.a as …`) is not read.
+func baseRefs(c *ast.Compiler, entries ...string) (refs []ast.Ref, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("what the rules read cannot be told: %v", p)
 		}
 	}()
-	for _, entry := range []string{decisionQuery, visibleQuery} {
+	for _, entry := range entries {
 		body, err := ast.ParseBody("x = " + entry)
 		if err != nil {
 			return nil, err
@@ -123,7 +139,33 @@ func baseRefs(c *ast.Compiler) (refs []ast.Ref, err error) {
 		}
 		refs = append(refs, r...)
 	}
-	return refs, nil
+	read := refsRead(c)
+	return slices.DeleteFunc(refs, func(ref ast.Ref) bool {
+		return ref[0].Equal(ast.InputRootDocument) && !slices.ContainsFunc(read, ref.HasPrefix) &&
+			!slices.ContainsFunc(read, func(r ast.Ref) bool { return r.HasPrefix(ref) })
+	}), nil
+}
+
+// refsRead are the constant prefixes of all refs into the input in any of the rules, but for
+// the targets of `with`.
+func refsRead(c *ast.Compiler) (refs []ast.Ref) {
+	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
+		replaced := map[*ast.Term]bool{}
+		ast.WalkWiths(c.Modules[name], func(w *ast.With) bool {
+			replaced[w.Target] = true
+			return false
+		})
+		ast.WalkTerms(c.Modules[name], func(t *ast.Term) bool {
+			if replaced[t] {
+				return true
+			}
+			if ref, ok := t.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
+				refs = append(refs, ref.ConstantPrefix())
+			}
+			return false
+		})
+	}
+	return refs
 }
 
 // allData is a ref to everybody's licenses, and more, in any of the rules; "" when there is
@@ -184,6 +226,14 @@ func (s *store) documents(words []string, docs map[string]bool) {
 	}
 }
 
+// inputs are the fields of the input that a question reads, nil for all.
+func (k *keyer) inputs(query string) map[string]bool {
+	if k.whole != "" || query != decisionQuery && query != visibleQuery && query != visibleUntilQuery {
+		return nil
+	}
+	return k.fields
+}
+
 // key returns the cache key of a question, false when its answer must not be cached.
 func (k *keyer) key(in *authz.Input) ([32]byte, bool) {
 	if k.whole != "" {
@@ -199,6 +249,11 @@ func (k *keyer) key(in *authz.Input) ([32]byte, bool) {
 	b = text(b, in.Action)
 	if in.Action == "list" {
 		b = append(b, byte(in.Kind)) // an entry of a tag list also says what is visible
+	}
+	if in.Kind == authz.KindTags {
+		for _, p := range k.listed {
+			b = p(b, in)
+		}
 	}
 	for _, p := range k.parts {
 		b = p(b, in)

@@ -114,7 +114,7 @@ func TestAnEditChangesTheKeysItConcernsOnly(t *testing.T) {
 			w.index = replaceTools(t, tools)
 		}, []string{"bakery tools", "mill tools"}},
 		"policy": {func(w *world) {
-			w.modules["vendor/x.rego"] = []byte("package vendor.x\n")
+			w.rule("x", "package vendor.x\n")
 		}, []string{"bakery app", "bakery tools", "mill app", "mill tools"}},
 	} {
 		w := shop(t)
@@ -172,7 +172,7 @@ func TestKeysHaveWhatRulesRead(t *testing.T) {
 		{"in every", "decision := denied if every x in [1] { input.request.via == \"cli\"; x }", []string{"via"}, false},
 		{"in a negation", "decision := denied if not input.request.address", []string{"address"}, false},
 		{"in the head", "decision := object.union(denied, {\"message\": input.request.method})", []string{"method"}, false},
-		{"in visible", "visible := {0} if input.request.method == \"PUT\"", []string{"method"}, false},
+		{"in visible, which decides about lists alone", "visible := {0} if input.request.method == \"PUT\"", nil, false},
 		{"by a computed name", "decision := denied if input.request[input.action]", nil, true},
 		{"by walking", "decision := denied if { walk(input.request, [_, v]); v == 1 }", nil, true},
 		{"resource as a whole", "decision := denied if helper(input.resource)\n\nhelper(x) if x.digest", nil, true},

@@ -3,6 +3,8 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
@@ -59,6 +61,9 @@ func verdictOf(v ast.Value) (authz.Verdict, error) {
 	r.each("headers", func(h *reader) {
 		out.Headers = append(out.Headers, authz.Header{Name: h.text("name"), Value: h.text("value"), To: h.text("to")})
 	})
+	if fault := r.text("fault"); r.err == nil && fault != "" {
+		r.err = fmt.Errorf("%s contributes something of another shape", fault)
+	}
 	if r.err == nil && (out.Code == "" || out.Code == authz.CodeInternalError) {
 		r.err = errors.New("the policy came to no decision")
 	}
@@ -163,4 +168,15 @@ func visibleOf(v ast.Value, n int) ([]int, error) {
 		}
 	}
 	return out, nil
+}
+
+// removing adds a header without a value for each name that vendor rules may set upstream and
+// did not set this time: the client's own must not pass for it.
+func removing(set []authz.Header, names []string) []authz.Header {
+	for _, name := range names {
+		if !slices.ContainsFunc(set, func(h authz.Header) bool { return h.To == "upstream" && strings.EqualFold(h.Name, name) }) {
+			set = append(set, authz.Header{Name: name, To: "upstream"})
+		}
+	}
+	return set
 }

@@ -26,6 +26,7 @@ const (
 	keysDir       = "pullgate/keys"
 	registriesDir = "pullgate/registries"
 	identitiesDir = "pullgate/identities"
+	rulesDir      = "pullgate/rules"
 )
 
 // hotCustomers bounds the parsed customer documents that are kept, in bytes of their JSON;
@@ -44,6 +45,7 @@ type store struct {
 	customers map[string]blob
 	hot       *memo[string, *customer]
 	docs      map[string]*document // by path, "" never among them
+	above     map[string]bool      // paths above a document
 }
 
 // blob is one customer's JSON, a part of the bundle's bytes.
@@ -65,12 +67,16 @@ func newStore(files map[string][]byte) (*store, error) {
 		customers: map[string]blob{},
 		hot:       newMemo[string, *customer](hotCustomers),
 		docs:      map[string]*document{},
+		above:     map[string]bool{"": true},
 	}
 	for name, data := range files {
 		if path.Base(name) != dataFile {
 			continue
 		}
 		dir := strings.Trim(path.Dir(name), "./")
+		for up := path.Dir(dir); up != "."; up = path.Dir(up) {
+			s.above[up] = true
+		}
 		if dir == customersDir {
 			members, err := splitObject(data)
 			if err != nil {
@@ -231,10 +237,13 @@ func (s *store) Read(_ context.Context, _ storage.Transaction, p storage.Path) (
 		return nil, err
 	}
 	if v == nil {
-		return nil, &storage.Error{Code: storage.NotFoundErr, Message: p.String()}
+		return nil, errNotFound
 	}
 	return v, nil
 }
+
+// errNotFound names no path: a policy looks for what need not be there with every decision.
+var errNotFound = &storage.Error{Code: storage.NotFoundErr, Message: "not in the bundle"}
 
 // read returns nil when there is no such document.
 func (s *store) read(p storage.Path) (ast.Value, error) {
@@ -245,16 +254,21 @@ func (s *store) read(p storage.Path) (ast.Value, error) {
 		}
 		return walk(c.doc, p[3:]), nil
 	}
-	for n := len(p); n > 0; n-- {
-		if d, ok := s.docs[strings.Join(p[:n], "/")]; ok {
+	dir := strings.Join(p, "/")
+	for n, at := len(p), dir; n > 0; n-- {
+		if d, ok := s.docs[at]; ok {
 			v, err := d.parse()
 			if err != nil {
 				return nil, err
 			}
 			return walk(v, p[n:]), nil
 		}
+		at = strings.TrimSuffix(at[:len(at)-len(p[n-1])], "/")
 	}
-	return s.assemble(strings.Join(p, "/"))
+	if dir != customersDir && !s.above[dir] {
+		return nil, nil
+	}
+	return s.assemble(dir)
 }
 
 // assemble makes the document at a path above the files: everything below it. Rules that

@@ -66,7 +66,7 @@ func TestABundleThatCannotBeMadeReadyLeavesTheActiveOne(t *testing.T) {
 		change func(*world)
 		want   string
 	}{
-		"syntax":      {func(w *world) { w.modules["vendor/x.rego"] = []byte("package vendor.x\n\ndeny contains {") }, "compile policy"},
+		"syntax":      {func(w *world) { w.modules["vendor/x.rego"] = []byte("package vendor.x\n\ndeny contains {") }, "vendor rules: vendor/x.rego:3"},
 		"no decision": {func(w *world) { w.modules = library("package pullgate\n\nvisible := []") }, "data.pullgate.decision is undefined"},
 		"no visible": {func(w *world) {
 			w.modules = library(strings.Split(denyAll, "default visible")[0])
@@ -79,7 +79,13 @@ func TestABundleThatCannotBeMadeReadyLeavesTheActiveOne(t *testing.T) {
 		}, "no decision"},
 		"forbidden builtin": {func(w *world) {
 			w.modules["vendor/x.rego"] = []byte("package vendor.x\n\nx := time.now_ns()")
+		}, "vendor rules: vendor/x.rego:3"},
+		"forbidden builtin in the library": {func(w *world) {
+			w.modules = library(denyAll + "\nx := time.now_ns()")
 		}, "compile policy"},
+		"rules that are not listed": {func(w *world) {
+			w.modules["vendor/x.rego"] = []byte("package vendor.x\n\ndeny contains {\"code\": \"x\", \"message\": \"x\"}")
+		}, `data.pullgate.rules names [], the bundle has rules of ["x"]`},
 		"endless": {func(w *world) {
 			w.modules = library(denyAll + "\ndecision := 1 if { some i in numbers.range(1, 100000); i < 0 }\n")
 		}, "more steps"},

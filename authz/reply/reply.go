@@ -151,6 +151,8 @@ func allow(r *authz.Request, d *authz.Decision) *Reply {
 	for _, h := range d.Verdict.Headers {
 		switch {
 		case !allowedVendorHeader(h):
+		case h.To == "upstream" && h.Value == "":
+			p.UpstreamRemove = append(p.UpstreamRemove, strings.ToLower(h.Name))
 		case h.To == "upstream":
 			p.UpstreamSet = override(p.UpstreamSet, h)
 		case h.To == "client":
@@ -195,7 +197,7 @@ func answer(r *authz.Request, d *authz.Decision) *Reply {
 		p.Headers = append(p.Headers, Header{"warning", w})
 	}
 	for _, h := range d.Verdict.Headers {
-		if h.To == "client" && allowedVendorHeader(h) {
+		if h.To == "client" && h.Value != "" && allowedVendorHeader(h) {
 			p.Headers = override(p.Headers, h)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/pullgate/pullgate/policies"
 )
 
 // Paths of what Compile writes, beside the modules.
@@ -26,6 +27,7 @@ const (
 	pathPublic     = "pullgate/public/data.json"
 	pathRegistries = "pullgate/registries/data.json"
 	pathIdentities = "pullgate/identities/data.json"
+	pathRules      = "pullgate/rules/data.json"
 )
 
 // Input is everything a bundle is made of. Compile does not change or keep it.
@@ -35,8 +37,7 @@ type Input struct {
 
 	// Modules is the Rego library by its path in the bundle ("pullgate/….rego"), required.
 	Modules map[string][]byte
-	// Rules are the vendor's modules by file name ("region.rego"). The library does not ask
-	// vendor rules yet, so any is refused: a denial that is written down must count.
+	// Rules are the vendor's modules by file name ("region.rego").
 	Rules map[string][]byte
 
 	// Name, Serial, IssuedAt and NotAfter are the bundle's metadata (docs/bundle.md). IssuedAt also
@@ -63,8 +64,9 @@ func (w Warning) String() string {
 
 // Compile makes the content of a bundle. Warnings are sorted by position. It fails when the
 // catalog contradicts itself or the licenses (a repository twice, a repository without a
-// registry while there are several), when the modules are missing or misplaced, or when the
-// index would be larger than index.MaxBytes.
+// registry while there are several), when the modules are missing or misplaced, when vendor
+// rules are refused (policies.Check, with files named "rules/….rego"), or when the index would
+// be larger than index.MaxBytes.
 func Compile(in *Input) (*bundle.Content, []Warning, error) {
 	c, err := newCompiler(in)
 	if err != nil {
@@ -218,7 +220,7 @@ func (c *compiler) warn(pos license.Position, format string, args ...any) {
 	c.warnings = append(c.warnings, Warning{Pos: pos, Msg: fmt.Sprintf(format, args...)})
 }
 
-// modules lays out the Rego library.
+// modules lays out the Rego library and the vendor's rules.
 func (c *compiler) modules() (map[string][]byte, error) {
 	if len(c.in.Modules) == 0 {
 		return nil, errors.New("compile: no Rego library")
@@ -230,8 +232,22 @@ func (c *compiler) modules() (map[string][]byte, error) {
 		}
 		files[p] = text
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.in.Rules)) {
-		return nil, fmt.Errorf("rules/%s: vendor rules are not evaluated by this version of pullgate; take the file out of rules/ rather than trust that it counts", name)
+	shown := make(map[string][]byte, len(c.in.Rules))
+	for name, text := range c.in.Rules {
+		shown["rules/"+name] = text
+		files[policies.RulesDir+name] = text
 	}
-	return files, nil
+	if err := policies.Check(shown); err != nil {
+		return nil, err
+	}
+	names, err := policies.RulePackages(shown)
+	if err != nil {
+		return nil, fmt.Errorf("compile: %w", err)
+	}
+	listed := map[string]bool{}
+	for _, name := range names {
+		listed[name] = true
+	}
+	files[pathRules], err = bundle.CanonicalJSON(listed)
+	return files, err
 }

@@ -143,7 +143,7 @@ func TestCompileRefusesWhatContradictsItself(t *testing.T) {
 		{"no library", Input{Set: set}, "no Rego library"},
 		{"a module elsewhere", Input{Set: set, Modules: map[string][]byte{"other/a.rego": nil}}, `"other/a.rego"`},
 		{"a module above", Input{Set: set, Modules: map[string][]byte{"pullgate/../a.rego": nil}}, `"pullgate/../a.rego"`},
-		{"a vendor rule", Input{Set: set, Modules: library, Rules: map[string][]byte{"region.rego": []byte("package pullgate.right\n")}}, "rules/region.rego: vendor rules are not evaluated"},
+		{"a vendor rule", Input{Set: set, Modules: library, Rules: map[string][]byte{"region.rego": []byte("package pullgate.right\n")}}, "rules/region.rego:1:1: "},
 		{"which registry", Input{Set: set, Modules: library, Catalog: []Repository{{Name: "acme/app"}}}, "which of 2 registries"},
 		{"twice", Input{Set: set, Modules: library, Catalog: []Repository{{Registry: "one", Name: "a"}, {Registry: "one", Name: "a"}}}, "twice"},
 	}

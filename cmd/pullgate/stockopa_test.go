@@ -177,7 +177,7 @@ func (g comparingGeneration) Evaluate(ctx context.Context, in *authz.Input) (aut
 	v, err := g.Generation.Evaluate(ctx, in)
 	g.d.compareDecision(ctx, in, v, err)
 	if len(in.Target.Candidates) > 0 { // the Gate asks this about tag lists only
-		visible, err := g.Visible(ctx, in)
+		visible, _, err := g.Visible(ctx, in)
 		g.d.compareVisible(ctx, in, visible, err)
 	}
 	return v, err

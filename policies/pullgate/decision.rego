@@ -13,6 +13,7 @@ import data.pullgate.miss
 import data.pullgate.open
 import data.pullgate.right
 import data.pullgate.until
+import data.pullgate.vendor
 import data.pullgate.warning
 
 # METADATA
@@ -23,8 +24,9 @@ customer := data.pullgate.customers[input.subject.customer]
 # METADATA
 # title: Decision
 # description: |
-#   The answer, for every input. Asks first which rights pass whole, then whether the resource
-#   is public; only when nothing allows, which right came nearest, for the reason.
+#   The answer, for every input. Asks first which rights pass whole and whether a vendor rule
+#   denies, then for rights of vendor rules, then whether the resource is public; only when
+#   nothing allows, which right came nearest, for the reason.
 # entrypoint: true
 default decision := {
 	"allow": false,
@@ -55,13 +57,55 @@ decision := {
 	"headers": [],
 	"enforcement": "",
 } if {
+	data.pullgate.rules == {}
 	[code, ends, license, number] := right.best
+} else := object.union(_licensed, {
+	"warnings": array.concat(_licensed.warnings, vendor.warnings),
+	"headers": vendor.headers,
+}) if {
+	data.pullgate.rules != {}
+	_licensed
+	not vendor.fault
+	not vendor.denial
 } else := _answer({"allow": true, "code": "ok", "until": "never"}) if {
 	input.action == "ping"
 	customer
-} else := _answer({"allow": true, "code": "public", "until": until.earliest}) if {
+} else := object.union(_answer({"allow": false, "code": "internal_error", "until": "never"}), {"fault": vendor.fault}) if {
+	data.pullgate.rules != {}
+	customer
+	vendor.fault
+} else := _answer({
+	"allow": true,
+	"code": vendor.grant,
+	"grant": vendor.grant,
+	"until": until.with_rules,
+	"warnings": vendor.warnings,
+	"headers": vendor.headers,
+}) if {
+	data.pullgate.rules != {}
+	vendor.grant
+	not vendor.denial
+} else := _answer({"allow": true, "code": "public", "until": until.with_rules}) if {
 	open.reaches
 } else := _answer(miss.refusal)
+
+# The answer of the right that is reported, before vendor rules are asked.
+_licensed := {
+	"allow": true,
+	"code": code,
+	"license": license,
+	"grant": sprintf("%s/%d", [license, number]),
+	"message": "",
+	"until": until.with_rules,
+	"ends": ends,
+	"expiring_from": customer.licenses[license].expiring_from,
+	"warnings": warning.about(code, license),
+	"features": customer.licenses[license].features,
+	"headers": [],
+	"enforcement": "",
+} if {
+	[code, ends, license, number] := right.best
+}
 
 # An answer: the given fields over those of one that says nothing.
 _answer(fields) := object.union(
@@ -70,7 +114,6 @@ _answer(fields) := object.union(
 		"grant": "",
 		"message": "",
 		"ends": "never",
-		"expiring_from": "never",
 		"expiring_from": "never",
 		"warnings": [],
 		"features": {},

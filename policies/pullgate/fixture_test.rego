@@ -132,7 +132,25 @@ question(case) := object.union(case.list, case.input) if {
 } else := object.union(pull(case.candidates), case.input)
 
 decision(case) := d if {
+	not case.rules
 	d := data.pullgate.decision with data.pullgate.customers as customers(world(case))
+		with data.pullgate.rules as {}
+		with data.pullgate.public as world(case).public
+		with input as question(world(case))
+}
+
+decision(case) := d if {
+	d := data.pullgate.decision with data.pullgate.customers as customers(world(case))
+		with data.pullgate.public as world(case).public
+		with data.pullgate.rules as {"fixture": true}
+		with data.fixture as case.rules
+		with input as question(world(case))
+}
+
+visible(case) := v if {
+	not case.rules
+	v := data.pullgate.visible with data.pullgate.customers as customers(world(case))
+		with data.pullgate.rules as {}
 		with data.pullgate.public as world(case).public
 		with input as question(world(case))
 }
@@ -140,6 +158,8 @@ decision(case) := d if {
 visible(case) := v if {
 	v := data.pullgate.visible with data.pullgate.customers as customers(world(case))
 		with data.pullgate.public as world(case).public
+		with data.pullgate.rules as {"fixture": true}
+		with data.fixture as case.rules
 		with input as question(world(case))
 }
 

@@ -4,6 +4,7 @@ package pullgate_test
 # candidate alone would allow, and no others.
 invisible[name] := {"visible": got, "allowed": want} if {
 	some name, case in cases
+	not case.rules
 	not case.list
 	not case.input.action
 	got := visible(case)

@@ -1,6 +1,7 @@
 package pullgate.miss
 
 import data.pullgate.check
+import data.pullgate.vendor
 
 # METADATA
 # title: Furthest miss of a grant
@@ -47,9 +48,11 @@ state(grant, time) := [4, "revoked"] if {
 
 # METADATA
 # title: Miss of a list
-# description: Checks 4 to 7 and 12 of a grant that names the repository.
+# description: Checks 4 to 7, 11 and 12 of a grant that names the repository.
 list(grant, time) := miss if {
 	miss := state(grant, time)
+} else := [12, code] if {
+	[code, _] := vendor.denial
 } else := [13, ended(grant)] if {
 	not check.standing(grant, time)
 }

@@ -4,6 +4,7 @@ import data.pullgate.customer
 import data.pullgate.open
 import data.pullgate.reason
 import data.pullgate.until
+import data.pullgate.vendor
 import data.pullgate.warning
 
 # METADATA
@@ -11,14 +12,18 @@ import data.pullgate.warning
 # description: |
 #   The fields of a decision when nothing allows: who asks, then what came nearest. A license
 #   with enforcement warn or observe lets a miss by checks 6 to 13 through, under its code.
-refusal := object.union(_denied("withdrawn"), {"until": until.earliest}) if {
+refusal := object.union(_denied("withdrawn"), {"until": until.with_rules}) if {
 	open.revoked
 	not _let_through
 } else := _denied("anonymous") if {
 	not customer
 } else := _denied("customer_banned") if {
 	not customer.banned == false
-} else := object.union(_denied(_ungranted), {"until": until.earliest}) if {
+} else := object.union(_denied(vendor.denial[0]), {"until": until.with_rules}) if {
+	data.pullgate.rules != {}
+	vendor.grant
+	not _came_further
+} else := object.union(_denied(_ungranted), {"until": until.with_rules}) if {
 	count(live) == 0
 	input.time
 } else := _reported(nearest(_candidates))
@@ -38,6 +43,12 @@ _let_through if {
 	lenient(level, grant)
 }
 
+# A right of a vendor rule that another denies came as far as that (check 11).
+_came_further if {
+	[level, _, _, _] := nearest(_candidates)
+	level >= 12
+}
+
 default _candidates := []
 
 _candidates := input.resource.candidates
@@ -50,7 +61,7 @@ _denied(code) := {
 	"allow": false,
 	"code": code,
 	"until": "never",
-	"message": reason.message(code, {}),
+	"message": _message(code, {}),
 }
 
 _reported([level, code, grant, candidate]) := {
@@ -58,10 +69,11 @@ _reported([level, code, grant, candidate]) := {
 	"code": code,
 	"license": grant.license,
 	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
-	"until": until.earliest,
+	"until": until.with_rules,
 	"ends": grant.clocks.ends,
-	"warnings": warning.of_enforcement(grant.enforcement, grant.license, code),
+	"warnings": array.concat(warning.of_enforcement(grant.enforcement, grant.license, code), vendor.warnings),
 	"features": customer.licenses[grant.license].features,
+	"headers": vendor.headers,
 	"enforcement": grant.enforcement,
 } if {
 	lenient(level, grant)
@@ -70,7 +82,12 @@ _reported([level, code, grant, candidate]) := {
 	"code": code,
 	"license": grant.license,
 	"grant": sprintf("%s/%d", [grant.license, grant.grant]),
-	"until": until.earliest,
+	"until": until.with_rules,
 	"ends": grant.clocks.ends,
-	"message": reason.message(code, reason.facts(code, grant, candidate)),
+	"message": _message(code, reason.facts(code, grant, candidate)),
 }
+
+# A vendor rule writes its message itself.
+_message(code, facts) := reason.message(code, facts) if {
+	reason.text[code]
+} else := vendor.denial[1]

@@ -1,11 +1,12 @@
 package pullgate.miss
 
 import data.pullgate.check
+import data.pullgate.vendor
 
 # METADATA
 # title: Miss of a version
 # description: |
-#   Checks 8 to 12 of the candidates that a grant covers, of all that are present. Withdrawn is
+#   Checks 8 to 12, with those of vendor rules, of the candidates that a grant covers, of all that are present. Withdrawn is
 #   the reason only when everything present is.
 version(grant, covered, present, time) := [9, "withdrawn", released[0]] if {
 	every candidate in present {
@@ -19,6 +20,8 @@ version(grant, covered, present, time) := [9, "withdrawn", released[0]] if {
 	count(_dated(grant, covered, time)) == 0
 } else := [11, "feature_missing", _dated(grant, covered, time)[0]] if {
 	count(_held(grant, covered, time)) == 0
+} else := [12, code, _held(grant, covered, time)[0]] if {
+	[code, _] := vendor.denial
 } else := [14, "withdrawn", revoked[0]] if {
 	[_, _, limit] := check.standing(grant, time)
 	revoked := [candidate |

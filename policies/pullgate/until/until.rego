@@ -33,3 +33,12 @@ later contains boundary if {
 	boundary := input.resource.candidates[_].boundaries[_]
 	time < boundary
 }
+
+# METADATA
+# title: Earliest boundary, those of vendor rules too
+# description: Asked wherever a vendor rule has a say; a right of a license alone has none.
+with_rules := min({earliest} | {boundary |
+	some name, _ in data.pullgate.rules
+	boundary := data.vendor[name].boundary[_]
+	input.time < boundary
+})
