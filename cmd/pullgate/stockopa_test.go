@@ -255,11 +255,13 @@ func (d *comparingDoor) decisionDocument(customer string, v authz.Verdict) (any,
 		}
 		features = customers[customer].Licenses[v.License].Features
 	}
+	// A header without a value is the engine's own: what a rule may set and did not.
+	headers := slices.DeleteFunc(slices.Clone(v.Headers), func(h authz.Header) bool { return h.Value == "" })
 	data, err := json.Marshal(object{
 		"allow": v.Allow, "code": v.Code, "license": v.License, "grant": v.Grant, "message": v.Message,
 		"until": instantDocument(v.Until), "ends": instantDocument(v.Ends), "expiring_from": instantDocument(v.ExpiringFrom),
 		"warnings": append([]authz.Warning{}, v.Warnings...), "features": features,
-		"headers": append([]authz.Header{}, v.Headers...), "enforcement": v.Enforcement,
+		"headers": append([]authz.Header{}, headers...), "enforcement": v.Enforcement,
 	})
 	if err != nil {
 		return nil, err
