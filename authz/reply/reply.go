@@ -4,6 +4,7 @@
 package reply
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pullgate/pullgate/authz"
@@ -89,22 +90,23 @@ func (p *Reply) Authorize(value string) {
 	p.UpstreamSet = append(p.UpstreamSet, Header{"authorization", value})
 }
 
-// Strip also removes a header that the client sent when it is Reserved. Transports call it
-// with every name of an allowed request.
+// Strip also removes a header that the client sent when it is Reserved, or when some servers
+// read it, underscores as dashes, as one that is set or removed here. Transports call it with
+// every name of an allowed request.
 func (p *Reply) Strip(name string) {
-	if !p.Allow || !Reserved(name) {
+	if !p.Allow {
 		return
 	}
 	name = strings.ToLower(name)
-	for _, h := range p.UpstreamSet {
-		if h.Name == name {
-			return
-		}
+	remove := Reserved(name)
+	if strings.Contains(name, "_") {
+		dashed := strings.ReplaceAll(name, "_", "-")
+		remove = remove || slices.Contains(p.UpstreamRemove, dashed) ||
+			slices.ContainsFunc(p.UpstreamSet, func(h Header) bool { return h.Name == dashed })
 	}
-	for _, n := range p.UpstreamRemove {
-		if n == name {
-			return
-		}
+	if !remove || slices.Contains(p.UpstreamRemove, name) ||
+		slices.ContainsFunc(p.UpstreamSet, func(h Header) bool { return h.Name == name }) {
+		return
 	}
 	p.UpstreamRemove = append(p.UpstreamRemove, name)
 }
@@ -155,7 +157,7 @@ func allow(r *authz.Request, d *authz.Decision) *Reply {
 			p.UpstreamRemove = append(p.UpstreamRemove, strings.ToLower(h.Name))
 		case h.To == "upstream":
 			p.UpstreamSet = override(p.UpstreamSet, h)
-		case h.To == "client":
+		case h.To == "client" && h.Value != "":
 			p.ResponseAdd = override(p.ResponseAdd, h)
 		}
 	}

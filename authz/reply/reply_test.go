@@ -244,6 +244,8 @@ func TestAllow(t *testing.T) {
 				{Name: "cache-control", Value: "public", To: "client"},
 				{Name: "x-a", Value: "a\r\nb: c", To: "client"},
 				{Name: "x-b", Value: "c", To: "nowhere"},
+				{Name: "x-edition", To: "upstream"},
+				{Name: "x-none", To: "client"},
 			},
 		},
 	}
@@ -251,7 +253,7 @@ func TestAllow(t *testing.T) {
 	want := &reply.Reply{
 		Allow: true, Status: 200, Path: "/v2/acme/app/manifests/" + digest,
 		UpstreamSet:    []reply.Header{{"x-pullgate-decision", id}, {"x-pullgate-customer", "acme"}, {"x-pullgate-license", "acme-app"}, {"x-region", "eu"}},
-		UpstreamRemove: []string{"authorization", "proxy-authorization"},
+		UpstreamRemove: []string{"authorization", "proxy-authorization", "x-edition"},
 		ResponseAdd: []reply.Header{
 			{"cache-control", "private, no-store"}, {"x-pullgate-decision", id}, {"warning", `299 - "ended, \"renew\" it", 299 - "two"`}, {"x-note", "hello"},
 		},
@@ -264,8 +266,12 @@ func TestAllow(t *testing.T) {
 	p.Strip("X_Pullgate-Key")
 	p.Strip("x-pullgate-key")
 	p.Strip("accept")
+	p.Strip("X-Region")
+	p.Strip("X_Region")
+	p.Strip("x_edition")
+	p.Strip("x_other")
 	p.Authorize("Basic secret")
-	if diff := cmp.Diff([]string{"proxy-authorization", "x_pullgate-key", "x-pullgate-key"}, p.UpstreamRemove); diff != "" {
+	if diff := cmp.Diff([]string{"proxy-authorization", "x-edition", "x_pullgate-key", "x-pullgate-key", "x_region", "x_edition"}, p.UpstreamRemove); diff != "" {
 		t.Errorf("removed:\n%s", diff)
 	}
 	if got := header(t, p.UpstreamSet, "authorization"); got != "Basic secret" {
