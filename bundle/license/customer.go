@@ -98,7 +98,7 @@ func (v value) key(loc *time.Location) (k Key, ok bool) {
 		items, _ := f.list()
 		prefixes := make([]netip.Prefix, 0, len(items))
 		for _, item := range items {
-			if s, good := item.text(); good {
+			if s, good := item.textLike("a network like 10.0.0.0/8 or \"2001:db8::/32\""); good {
 				prefix, err := network(s)
 				if err != nil {
 					item.fail("%v", err)
@@ -113,7 +113,7 @@ func (v value) key(loc *time.Location) (k Key, ok bool) {
 
 // hash reads a key's hash and refuses one that is anywhere else already.
 func (v value) hash() string {
-	s, ok := v.text()
+	s, ok := v.textLike("`sha256:` and 64 lower-case hexadecimal digits, as `pullgate key hash` prints it")
 	switch {
 	case !ok:
 		return ""

@@ -132,10 +132,25 @@ func (v value) reference(kind string) (string, bool) {
 			v.p.guesses--
 			guess = meant(s, maps.Keys(v.p.docs[kind]))
 		}
+		if guess == "" {
+			guess = v.p.known(kind)
+		}
 		v.fail("unknown %s %q%s", strings.ToLower(kind), s, guess)
 		return "", false
 	}
 	return s, true
+}
+
+// known says which documents of a kind there are, when they are few.
+func (p *parser) known(kind string) string {
+	switch n := len(p.docs[kind]); {
+	case n == 0:
+		return fmt.Sprintf(": there is no document `kind: %s`, write one", kind)
+	case n <= 5:
+		return ": known here: " + strings.Join(slices.Sorted(maps.Keys(p.docs[kind])), ", ")
+	default:
+		return fmt.Sprintf(": none of %d has this id; correct it, or write the document", n)
+	}
 }
 
 // each calls f with every document of a kind, in the order read.

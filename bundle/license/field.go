@@ -51,6 +51,8 @@ func (v value) what() string {
 		return "the number " + v.n.text
 	case v.n.tag == "!!bool":
 		return "the truth value " + v.n.text
+	case v.n.text == "":
+		return "empty text"
 	default:
 		return strconv.Quote(v.n.text)
 	}
@@ -58,10 +60,15 @@ func (v value) what() string {
 
 // text reads a non-empty line of text. Numbers and truth values must be quoted, because YAML
 // would read 1.40 as 1.4.
-func (v value) text() (string, bool) {
+func (v value) text() (string, bool) { return v.textLike("") }
+
+// textLike is text for what is no number even in quotes; like says what it must be.
+func (v value) textLike(like string) (string, bool) {
 	switch {
+	case like != "" && (v.n.kind != scalarNode || v.n.tag != "!!str" && v.n.tag != "!!timestamp" || v.n.text == ""):
+		v.fail("is %s, it must be %s", v.what(), like)
 	case v.n.kind != scalarNode:
-		v.fail("is %s, it must be text", v.what())
+		v.fail("is %s, it must be one line of text", v.what())
 	case v.n.tag == "!!int" || v.n.tag == "!!float":
 		v.fail("is the number %s where text is meant (1.4 and 1.40 are the same number): quote it, %q", v.n.text, v.n.text)
 	case v.n.tag == "!!bool":
@@ -97,7 +104,7 @@ func (v value) boolean() (b, ok bool) {
 
 func (v value) list() ([]value, bool) {
 	if v.n.kind != listNode {
-		v.fail("is %s, it must be a list in [ ]", v.what())
+		v.fail("is %s, it must be a list: write %s", v.what(), v.example("[%s]"))
 		return nil, false
 	}
 	out := make([]value, len(v.n.fields))
@@ -133,10 +140,47 @@ func (v value) texts(valid func(string) error) ([]string, bool) {
 // object reads an object; done must be called when its fields have been taken.
 func (v value) object() (*object, bool) {
 	if v.n.kind != objectNode {
-		v.fail("is %s, it must be an object with fields", v.what())
+		v.fail("is %s, it must be an object with fields: write %s", v.what(), v.example("%s"))
 		return nil, false
 	}
 	return &object{v: v}, true
+}
+
+// examples are what lists and objects are like, by the name of their field; an item is found
+// under the name of its list.
+var examples = map[string]string{
+	"hosts":           `registry.acme.example`,
+	"revoked_digests": `{repository: acme/app, digest: "sha256:…", at: 2026-03-01}`,
+	"repositories":    `acme/app`,
+	"variants":        `alpine*`,
+	"requires":        `sso`,
+	"withdrawn":       `{at: 2026-06-01}`,
+	"except":          `acme`,
+	"labels":          `{region: eu}`,
+	"keys":            `{id: ci, hash: "sha256:…"}`,
+	"addresses":       `10.0.0.0/8`,
+	"identities":      `{mtls: {san: "spiffe://acme/ci"}}`,
+	"jwt":             `{issuer: https://idp.acme.example, subject: ci}`,
+	"mtls":            `{san: "spiffe://acme/ci"}`,
+	"suspended":       `{at: 2026-06-01}`,
+	"revoked":         `{at: 2026-06-01}`,
+	"renews":          `{every: P1Y}`,
+	"grants":          `{product: app, versions: ">=1.0.0 <2.0.0"}`,
+	"channels":        `stable, rc`,
+	"current":         `{} or {as_of: 2026-02-01}`,
+	"features":        `{sso: true}`,
+}
+
+// example is what the value should be like: of a list with the text that stands there instead.
+func (v value) example(format string) string {
+	if format == "[%s]" && v.n.kind == scalarNode && v.n.tag == "!!str" && !strings.ContainsAny(v.n.text, "[]{},\"\n") && v.n.text != "" {
+		return fmt.Sprintf(format, v.n.text)
+	}
+	name := v.path.name
+	if name == "" && v.path.parent != nil {
+		name = v.path.parent.name
+	}
+	return fmt.Sprintf(format, examples[name])
 }
 
 // object is an object whose fields are taken one by one, so that what is left is unknown.
@@ -225,7 +269,7 @@ func (v value) data() (any, bool) {
 // fields reads an object of free data.
 func (v value) fields() (map[string]any, bool) {
 	if v.n.kind != objectNode {
-		v.fail("is %s, it must be an object with fields", v.what())
+		v.fail("is %s, it must be an object with fields: write %s", v.what(), v.example("%s"))
 		return nil, false
 	}
 	out, ok := make(map[string]any, len(v.n.fields)), true

@@ -6,23 +6,6 @@ import (
 	"github.com/pullgate/pullgate/policies/version"
 )
 
-// constraint is a compiled constraint; the same text is compiled once for a whole set.
-type constraint struct {
-	ranges version.Ranges
-	named  []version.Version
-	err    error
-}
-
-func (p *parser) constraint(s string) constraint {
-	c, ok := p.constraints[s]
-	if !ok {
-		c.ranges, c.err = version.ParseConstraint(s)
-		c.named = version.NamesPreReleases(s)
-		p.constraints[s] = c
-	}
-	return c
-}
-
 func (v value) grant(d *draft) (g Grant) {
 	v.missing = v.n.pos()
 	g.Pos = v.n.pos()
@@ -79,13 +62,17 @@ func (v value) versions(g *Grant) {
 		return
 	}
 	if v.n.kind != listNode {
+		if v.n.kind == objectNode || v.n.tag == "!!bool" || v.n.tag == "!!null" {
+			v.fail("is %s, it must be a constraint like \">=1.0.0 <2.0.0\", a list of exact versions, or `all`", v.what())
+			return
+		}
 		s, ok := v.text()
 		if !ok {
 			return
 		}
 		c := v.p.constraint(s)
 		if c.err != nil {
-			v.fail("%v: write one like \">=1.0.0 <2.0.0\", a list of exact versions, or `all`", c.err)
+			v.fail("%v", c.err)
 		}
 		g.Versions, g.Constraint, g.PreReleases = c.ranges, s, c.named
 		return

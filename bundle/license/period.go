@@ -14,26 +14,65 @@ type Period struct {
 	months, days, seconds int64
 }
 
-var periodSyntax = regexp.MustCompile(`^P(?:(\d{1,6})Y)?(?:(\d{1,6})M)?(?:(\d{1,6})W)?(?:(\d{1,7})D)?(?:T(?:(\d{1,9})H)?(?:(\d{1,10})M)?(?:(\d{1,12})S)?)?$`)
+var periodSyntax = regexp.MustCompile(`^P(?:(\d+)Y)?(?:(\d+)M)?(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$`)
 
 // ParsePeriod reads a period. Fractions, signs and anything longer than ten thousand years are
 // refused.
 func ParsePeriod(s string) (Period, error) {
 	m := periodSyntax.FindStringSubmatch(s)
 	if m == nil || strings.HasSuffix(s, "T") || s == "P" {
-		return Period{}, fmt.Errorf("%q is no period: write one like P1Y, P3M, P2W, P30D or PT24H", s)
+		return Period{}, fmt.Errorf("%q is no period: %s", s, periodInstead(s))
 	}
 	var n [8]int64
+	tooLong := false
 	for i := 1; i < len(m); i++ {
-		if m[i] != "" {
-			n[i], _ = strconv.ParseInt(m[i], 10, 64)
+		if m[i] == "" {
+			continue
 		}
+		var err error
+		n[i], err = strconv.ParseInt(m[i], 10, 64)
+		tooLong = tooLong || err != nil || n[i] > 3_652_425*86400 // so that no sum below overflows
 	}
 	p := Period{months: 12*n[1] + n[2], days: 7*n[3] + n[4], seconds: 3600*n[5] + 60*n[6] + n[7]}
-	if p.months > 120_000 || p.days > 3_652_425 || p.seconds > 3_652_425*86400 {
-		return Period{}, fmt.Errorf("%q is longer than ten thousand years: write `never` where that is meant", s)
+	if tooLong || p.months > 120_000 || p.days > 3_652_425 || p.seconds > 3_652_425*86400 {
+		return Period{}, fmt.Errorf("%q is longer than ten thousand years: write a shorter one, like P99Y", s)
 	}
 	return p, nil
+}
+
+var (
+	wordsOfPeriod = regexp.MustCompile(`^(\d{1,6})\s*(y|yr|yrs|year|years|mo|mon|month|months|w|wk|week|weeks|d|day|days|h|hr|hrs|hour|hours)$`)
+	bareHours     = regexp.MustCompile(`^P(\d+)([HS])$`)
+)
+
+// periodInstead says what would be right for a text that is no period.
+func periodInstead(s string) string {
+	const like = "write one like P1Y, P3M, P2W, P30D or PT24H"
+	lower := strings.ToLower(strings.TrimSpace(s))
+	if m := wordsOfPeriod.FindStringSubmatch(lower); m != nil {
+		switch unit := m[2]; {
+		case strings.HasPrefix(unit, "mo"):
+			return "write P" + m[1] + "M"
+		case unit[0] == 'h':
+			return "write PT" + m[1] + "H"
+		default:
+			return "write P" + m[1] + strings.ToUpper(unit[:1])
+		}
+	}
+	upper := strings.ToUpper(lower)
+	switch m := bareHours.FindStringSubmatch(upper); {
+	case m != nil:
+		return "hours, minutes and seconds stand behind a T: write PT" + m[1] + m[2]
+	case upper != s && periodSyntax.MatchString(upper) && upper != "P" && !strings.HasSuffix(upper, "T"):
+		return "write " + upper
+	case strings.HasPrefix(upper, "P") && strings.ContainsAny(s, ".,"):
+		return "it has no fractions, write whole numbers, like P18M for a year and a half"
+	case strings.HasPrefix(upper, "P") && strings.ContainsAny(s, "+-"):
+		return "it has no sign; " + like
+	case strings.HasPrefix(upper, "P") && strings.ContainsAny(upper, "0123456789"):
+		return "its parts are years, months, weeks and days in this order (Y M W D), then T, hours, minutes and seconds (H M S); " + like
+	}
+	return like
 }
 
 // IsZero reports whether the period lasts nothing.

@@ -107,7 +107,10 @@ func (p *parser) set() *Set {
 	})
 	p.each("Plan", func(d *document, o *object) { s.Plans = append(s.Plans, p.plan(d, o)) })
 	p.each("Customer", func(d *document, o *object) { s.Customers = append(s.Customers, p.customer(d, o)) })
-	p.each("License", func(d *document, o *object) { s.Licenses = append(s.Licenses, p.license(d, o)) })
+	p.each("License", func(d *document, o *object) {
+		s.Licenses = append(s.Licenses, p.license(d, o))
+		p.inCalendar(d, &s.Licenses[len(s.Licenses)-1])
+	})
 	p.each("Public", func(d *document, o *object) { s.Public = append(s.Public, p.public(d, o)) })
 
 	s.Registries = sorted(s.Registries, func(r *Registry) string { return r.ID })

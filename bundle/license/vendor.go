@@ -13,6 +13,9 @@ import (
 	"github.com/pullgate/pullgate/policies/version"
 )
 
+// year3000 is later than any tag leaves a digest.
+const year3000 = 32503680000
+
 // defaultHistory is how long a digest that left its tag stays reachable.
 var defaultHistory = Period{days: 400}
 
@@ -21,7 +24,7 @@ func (p *parser) registry(doc *document, o *object) Registry {
 	if v, ok := o.need("hosts", "the authorities customers use, like [registry.acme.example]"); ok {
 		items, isList := v.list()
 		for _, item := range items {
-			text, ok := item.text()
+			text, ok := item.textLike("a host like registry.acme.example")
 			if !ok {
 				continue
 			}
@@ -38,7 +41,7 @@ func (p *parser) registry(doc *document, o *object) Registry {
 		}
 	}
 	if v, ok := o.need("upstream", "where the registry is, like https://harbor.internal"); ok {
-		if s, ok := v.text(); ok {
+		if s, ok := v.textLike("the address of a registry like https://harbor.internal"); ok {
 			if err := upstream(s); err != nil {
 				v.fail("%v", err)
 			}
@@ -46,7 +49,12 @@ func (p *parser) registry(doc *document, o *object) Registry {
 		}
 	}
 	if v, ok := o.take("history"); ok {
-		r.History, _ = v.period()
+		if h, ok := v.period(); ok {
+			r.History = h
+			if h.addTo(year3000, time.UTC) > lastInstant {
+				v.fail("%s reaches past the year 9999: write a shorter one, like P400D", v.n.text)
+			}
+		}
 	}
 	if v, ok := o.take("catalog"); ok {
 		s, _ := v.oneOf("off", "listed")
@@ -76,7 +84,7 @@ func (v value) revokedDigest() (d RevokedDigest, ok bool) {
 		d.Repository, _ = f.repository()
 	}
 	if f, ok := o.need("digest", "`sha256:` and 64 hexadecimal digits"); ok {
-		if d.Digest, ok = f.text(); ok && !digestSyntax.MatchString(d.Digest) {
+		if d.Digest, ok = f.textLike("`sha256:` and 64 lower-case hexadecimal digits"); ok && !digestSyntax.MatchString(d.Digest) {
 			f.fail("%q is no digest: `sha256:` and 64 lower-case hexadecimal digits", d.Digest)
 		}
 	}
@@ -196,7 +204,7 @@ func (v value) productRepository() (r ProductRepository, ok bool) {
 	v.missing = v.n.pos()
 	o, _ := v.object()
 	defer o.done()
-	if f, has := o.need("name", "the repository"); has {
+	if f, has := o.need("name", "the repository, like acme/app"); has {
 		r.Name, ok = f.repository()
 	}
 	if f, has := o.take("type"); has {
