@@ -34,6 +34,8 @@ type fiscalYear struct {
 	day   int
 }
 
+var calendarYear = fiscalYear{time.December, 31}
+
 // draft reads the zone, because the dates of the other fields are in it.
 func (o *object) draft(otherwise *time.Location) *draft {
 	d := &draft{loc: otherwise, enforcement: "enforce"}
@@ -117,7 +119,7 @@ var monthDay = regexp.MustCompile(`^(\d{2})-(\d{2})$`)
 func (v value) aligned() *fiscalYear {
 	if v.n.kind != objectNode {
 		if _, ok := v.oneOf("calendar-year"); ok {
-			return &fiscalYear{time.December, 31}
+			return new(calendarYear)
 		}
 		return nil
 	}
@@ -131,15 +133,23 @@ func (v value) aligned() *fiscalYear {
 	if !ok {
 		return nil
 	}
-	if m := monthDay.FindStringSubmatch(s); m != nil {
-		month, _ := strconv.Atoi(m[1])
-		day, _ := strconv.Atoi(m[2])
-		if month >= 1 && month <= 12 && day >= 1 && day <= daysIn(2000, time.Month(month)) {
-			return &fiscalYear{time.Month(month), day}
-		}
+	if y, ok := parseFiscalYear(s); ok {
+		return &y
 	}
 	f.fail("%q is no day of a year: write month and day, like 06-30; 02-29 means the last day of February", s)
 	return nil
+}
+
+// parseFiscalYear reads month and day, like 06-30.
+func parseFiscalYear(s string) (fiscalYear, bool) {
+	m := monthDay.FindStringSubmatch(s)
+	if m == nil {
+		return fiscalYear{}, false
+	}
+	month, _ := strconv.Atoi(m[1])
+	day, _ := strconv.Atoi(m[2])
+	ok := month >= 1 && month <= 12 && day >= 1 && day <= daysIn(2000, time.Month(month))
+	return fiscalYear{time.Month(month), day}, ok
 }
 
 func (v value) renewal() *renewal {

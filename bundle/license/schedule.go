@@ -89,17 +89,28 @@ func (t *terms) later(at int64, p Period) int64 {
 	return p.addTo(at, t.loc)
 }
 
-func (t *terms) ends(issuedAt int64) int64 {
+// ends is the use end compiled for issuedAt.
+func (t *terms) ends(issuedAt int64) int64 { return t.end(t.lastTerm(issuedAt)) }
+
+// lastTerm is the number of renewals that are compiled for issuedAt: 0 is the first term alone.
+func (t *terms) lastTerm(issuedAt int64) int64 {
 	if t.renews == nil {
-		return t.end(0)
+		return 0
 	}
 	if c := t.renews.cancelled; c != Never {
-		notice := t.renews.notice.times(-1)
-		return t.end(firstTerm(func(n int64) bool { return c < t.later(t.end(n), notice) }))
+		return firstTerm(func(n int64) bool { return c < t.deadline(n) })
 	}
-	now := max(issuedAt, t.starts)
-	return t.end(1 + firstTerm(func(n int64) bool { return now < t.end(n) }))
+	return 1 + t.termAt(max(issuedAt, t.starts))
 }
+
+// termAt is the number of renewals before the term that an instant lies in: 0 also before the
+// start.
+func (t *terms) termAt(at int64) int64 {
+	return firstTerm(func(n int64) bool { return at < t.end(n) })
+}
+
+// deadline is when a cancellation no longer counts for the term after n renewals.
+func (t *terms) deadline(n int64) int64 { return t.later(t.end(n), t.renews.notice.times(-1)) }
 
 // end is the use end after n renewals.
 func (t *terms) end(n int64) int64 {

@@ -82,7 +82,7 @@ func modelWall(t time.Time, loc *time.Location) wall {
 	return wall{l.Year(), int(l.Month()), l.Day(), l.Hour()*60 + l.Minute()}
 }
 
-type modelPeriod struct{ years, months, weeks, days, hours int }
+type modelPeriod struct{ years, months, weeks, days, hours, quarters int }
 
 func (p modelPeriod) String() string {
 	var b strings.Builder
@@ -95,8 +95,14 @@ func (p modelPeriod) String() string {
 			fmt.Fprintf(&b, "%d%s", x.n, x.s)
 		}
 	}
+	if p.hours+p.quarters > 0 {
+		b.WriteByte('T')
+	}
 	if p.hours > 0 {
-		fmt.Fprintf(&b, "T%dH", p.hours)
+		fmt.Fprintf(&b, "%dH", p.hours)
+	}
+	if p.quarters > 0 {
+		fmt.Fprintf(&b, "%dM", 15*p.quarters)
 	}
 	if b.Len() == 1 {
 		b.WriteString("0D")
@@ -105,11 +111,11 @@ func (p modelPeriod) String() string {
 }
 
 func (p modelPeriod) times(n int) modelPeriod {
-	return modelPeriod{p.years * n, p.months * n, p.weeks * n, p.days * n, p.hours * n}
+	return modelPeriod{p.years * n, p.months * n, p.weeks * n, p.days * n, p.hours * n, p.quarters * n}
 }
 
 func (p modelPeriod) plus(q modelPeriod) modelPeriod {
-	return modelPeriod{p.years + q.years, p.months + q.months, p.weeks + q.weeks, p.days + q.days, p.hours + q.hours}
+	return modelPeriod{p.years + q.years, p.months + q.months, p.weeks + q.weeks, p.days + q.days, p.hours + q.hours, p.quarters + q.quarters}
 }
 
 // modelAdd walks sign times the period from t.
@@ -133,7 +139,7 @@ func modelAdd(t time.Time, p modelPeriod, sign int, loc *time.Location) time.Tim
 		}
 		t = modelInstant(w, loc)
 	}
-	return t.Add(time.Duration(sign*p.hours) * time.Hour)
+	return t.Add(time.Duration(sign*(4*p.hours+p.quarters)) * 15 * time.Minute)
 }
 
 var modelZones = []string{
@@ -158,7 +164,7 @@ func drawPeriod(t *rapid.T, label string, least int) modelPeriod {
 	case 5:
 		p = modelPeriod{months: n(5), days: n(40)}
 	case 6:
-		p = modelPeriod{n(1), n(3), n(2), n(10), n(30)}
+		p = modelPeriod{n(1), n(3), n(2), n(10), n(30), n(3)}
 	}
 	if p == (modelPeriod{}) && least > 0 {
 		p.days = least
@@ -173,136 +179,279 @@ type modelMoment struct {
 	ends   time.Time // of a date: the first instant after it
 }
 
-func drawMoment(t *rapid.T, label string, loc *time.Location, dates bool) modelMoment {
-	w := wall{y: rapid.IntRange(1975, 2044).Draw(t, label+" year"), m: rapid.IntRange(1, 12).Draw(t, label+" month")}
-	w.d = min(rapid.IntRange(1, 31).Draw(t, label+" day"), monthDays(w.y, w.m))
-	if dates && rapid.Bool().Draw(t, label+" is a date") {
-		return modelMoment{w.String()[:10], modelInstant(w, loc), modelInstant(w.nextDay(), loc)}
+// changeDays are the days of a year on which the clocks of a zone change, and the days that it
+// leaves out.
+func changeDays(loc *time.Location, year int) []wall {
+	var out []wall
+	offset := func(w wall) string {
+		return time.Date(w.y, time.Month(w.m), w.d, 12, 0, 0, 0, time.UTC).In(loc).Format("-0700")
 	}
-	w.minutes = 15 * rapid.IntRange(0, 95).Draw(t, label+" quarter")
-	offset := 30 * rapid.IntRange(-20, 24).Draw(t, label+" offset")
-	at := time.Date(w.y, time.Month(w.m), w.d, 0, w.minutes-offset, 0, 0, time.UTC)
-	text := at.In(time.FixedZone("", offset*60)).Format(time.RFC3339)
-	return modelMoment{text, at, at}
+	for w := (wall{y: year, m: 1, d: 2}); w.y == year; w = w.nextDay() {
+		if offset(w) != offset(w.previousDay()) {
+			out = append(out, w.previousDay(), w)
+		}
+	}
+	return out
 }
 
-// Property: for random zones, starts, ends, renewals and clocks, Schedule gives what the model
-// finds by walking.
+// drawWall is a random day and quarter of an hour; every third lies where the clocks change.
+func drawWall(t *rapid.T, label string, loc *time.Location) wall {
+	w := wall{y: rapid.IntRange(1975, 2044).Draw(t, label+" year"), m: rapid.IntRange(1, 12).Draw(t, label+" month")}
+	w.d = min(rapid.IntRange(1, 31).Draw(t, label+" day"), monthDays(w.y, w.m))
+	quarters := 95
+	if rapid.IntRange(0, 2).Draw(t, label+" at a change") == 0 {
+		if days := changeDays(loc, w.y); len(days) > 0 {
+			w = rapid.SampledFrom(days).Draw(t, label+" change")
+			quarters = 16 // most changes are before four o'clock
+		}
+	}
+	w.minutes = 15 * rapid.IntRange(0, quarters).Draw(t, label+" quarter")
+	return w
+}
+
+func drawMoment(t *rapid.T, label string, loc *time.Location) modelMoment {
+	w := drawWall(t, label, loc)
+	if rapid.Bool().Draw(t, label+" is a date") {
+		w.minutes = 0
+		return modelMoment{w.String()[:10], modelInstant(w, loc), modelInstant(w.nextDay(), loc)}
+	}
+	at := modelInstant(w, loc)
+	offset := 30 * rapid.IntRange(-20, 24).Draw(t, label+" offset")
+	return modelMoment{at.In(time.FixedZone("", offset*60)).Format(time.RFC3339), at, at}
+}
+
+// drawPeriodFrom is a period; every fourth leads from t0 to a day on which the clocks change.
+func drawPeriodFrom(t *rapid.T, label string, t0 time.Time, loc *time.Location) modelPeriod {
+	if rapid.IntRange(0, 3).Draw(t, label+" to a change") == 0 {
+		from := modelWall(t0, loc)
+		for _, w := range append(changeDays(loc, from.y), changeDays(loc, from.y+1)...) {
+			days := 0
+			for at := from; at.String() < w.String() && days < 800; at = at.nextDay() {
+				days++
+			}
+			if days > 0 && rapid.Bool().Draw(t, label+" to this") {
+				return modelPeriod{days: days}
+			}
+		}
+	}
+	return drawPeriod(t, label, 1)
+}
+
+// modelLicense is a license as a file writes it, and what the model knows of it.
+type modelLicense struct {
+	files  map[string][]byte
+	loc    *time.Location
+	issued time.Time
+
+	starts, ends time.Time
+	want         Schedule
+	soon         int64
+
+	renews    bool
+	end       func(n int) time.Time // after n renewals
+	notice    modelPeriod
+	cancelled time.Time // zero: not
+	last      int       // renewals until ends
+}
+
+func (m *modelLicense) deadline(n int) time.Time { return modelAdd(m.end(n), m.notice, -1, m.loc) }
+
+// drawInstant is some time after the start, or just at or beside one of the given instants.
+func drawInstant(t *rapid.T, label string, start time.Time, edge func(n int) time.Time) time.Time {
+	if rapid.Bool().Draw(t, label+" at an edge") {
+		beside := time.Duration(rapid.IntRange(-1, 1).Draw(t, label+" beside")) * time.Second
+		return edge(rapid.IntRange(0, 4).Draw(t, label+" edge")).Add(beside)
+	}
+	return start.Add(time.Duration(rapid.IntRange(-400*24, 6*365*24).Draw(t, label)) * time.Hour)
+}
+
+func drawLicense(t *rapid.T) *modelLicense {
+	zone := rapid.SampledFrom(modelZones).Draw(t, "zone")
+	loc, err := time.LoadLocation(zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &modelLicense{loc: loc}
+	start := drawMoment(t, "start", loc)
+	m.starts = start.begins
+	fields := []string{"type: subscription", "grants: []", "starts: " + start.text}
+
+	anchor, term := start.begins, modelPeriod{}
+	switch rapid.IntRange(0, 2).Draw(t, "end") {
+	case 0:
+		term = drawPeriodFrom(t, "term", start.begins, loc)
+		fields = append(fields, "term: "+term.String())
+	case 1:
+		end := drawMoment(t, "ends", loc)
+		for !end.ends.After(start.begins) {
+			end.ends = modelInstant(modelWall(start.begins, loc).nextDay().nextDay(), loc)
+			end.text = end.ends.UTC().Format(time.RFC3339)
+		}
+		anchor = end.ends
+		fields = append(fields, "ends: "+end.text)
+	case 2:
+		month := rapid.IntRange(1, 12).Draw(t, "fiscal month")
+		day := min(rapid.IntRange(1, 31).Draw(t, "fiscal day"), monthDays(2000, month))
+		aligned := fmt.Sprintf("aligned: {fiscal_year_ends: %02d-%02d}", month, day)
+		if month == 12 && day == 31 {
+			aligned = "aligned: calendar-year"
+		}
+		minimum := modelPeriod{}
+		has := rapid.IntRange(0, 2).Draw(t, "minimum")
+		if has == 1 {
+			minimum = drawPeriod(t, "minimum", 1)
+		}
+		yearEnd := func(w wall) bool { return w.m == month && w.d == min(day, monthDays(w.y, month)) }
+		w := modelWall(start.begins, loc)
+		w.minutes = 0
+		if has == 2 { // to the day on which the year ends, or the next: exactly met, or missed by a day
+			minimum.days = rapid.IntRange(0, 1).Draw(t, "minimum beyond")
+			for at := w; minimum.days < 2 || !yearEnd(at); at = at.nextDay() {
+				minimum.days++
+			}
+		}
+		if has > 0 {
+			aligned += "\nminimum_term: " + minimum.String()
+		}
+		for ; ; w = w.nextDay() {
+			anchor = modelInstant(w.nextDay(), loc)
+			if yearEnd(w) && anchor.After(start.begins) && !anchor.Before(modelAdd(start.begins, minimum, 1, loc)) {
+				break
+			}
+		}
+		fields = append(fields, aligned)
+	}
+
+	m.end = func(n int) time.Time { return modelAdd(anchor, term, 1, loc) }
+	m.renews = rapid.Bool().Draw(t, "renews")
+	if m.renews {
+		every := drawPeriod(t, "every", 1)
+		every.days += 7 * min(1, every.hours+every.quarters) // keep the walk short
+		m.notice = drawPeriod(t, "notice", 0)
+		m.end = func(n int) time.Time { return modelAdd(anchor, term.plus(every.times(n)), 1, loc) }
+		line := fmt.Sprintf("renews: {every: %s, notice: %s", every, m.notice)
+		m.issued = drawInstant(t, "issued", start.begins, m.end)
+		if rapid.Bool().Draw(t, "cancelled") {
+			m.cancelled = drawInstant(t, "cancelled at", start.begins, m.deadline)
+			line += ", cancelled: " + m.cancelled.UTC().Format(time.RFC3339)
+			for !m.cancelled.Before(m.deadline(m.last)) {
+				m.last++
+			}
+		} else {
+			now := m.issued
+			if now.Before(start.begins) {
+				now = start.begins
+			}
+			for !now.Before(m.end(m.last)) {
+				m.last++
+			}
+			m.last++ // one term ahead
+		}
+		fields = append(fields, line+"}")
+	} else {
+		m.issued = drawInstant(t, "issued", start.begins, func(int) time.Time { return m.end(0) })
+	}
+	m.ends = m.end(m.last)
+	m.want = Schedule{Starts: start.begins.Unix(), Ends: m.ends.Unix(), Grace: m.ends.Unix(), Terminates: Never}
+	m.soon = modelAdd(m.ends, modelPeriod{days: 14}, -1, loc).Unix()
+
+	if rapid.Bool().Draw(t, "has grace") {
+		grace := drawPeriod(t, "grace", 0)
+		fields = append(fields, "grace: "+grace.String())
+		m.want.Grace = modelAdd(m.ends, grace, 1, loc).Unix()
+	}
+	switch rapid.IntRange(0, 4).Draw(t, "updates") {
+	case 0:
+		m.want.Updates = m.want.Ends
+	case 1:
+		m.want.Updates = m.want.Ends
+		fields = append(fields, "updates: with-term")
+	case 2:
+		m.want.Updates = Never
+		fields = append(fields, "updates: forever")
+	case 3:
+		until := drawMoment(t, "updates until", loc)
+		m.want.Updates = until.ends.Unix()
+		fields = append(fields, "updates: {until: "+until.text+"}")
+	case 4:
+		p := drawPeriodFrom(t, "updates period", start.begins, loc)
+		m.want.Updates = modelAdd(start.begins, p, 1, loc).Unix()
+		fields = append(fields, "updates: {period: "+p.String()+"}")
+	}
+	switch rapid.IntRange(0, 2).Draw(t, "terminates") {
+	case 0:
+		p := drawPeriod(t, "terminates after", 0)
+		m.want.Terminates = modelAdd(m.ends, p, 1, loc).Unix()
+		fields = append(fields, "terminates: "+p.String())
+	case 1: // a day at or after the first end; renewals may go beyond it
+		w := modelWall(m.end(0), loc)
+		for range rapid.IntRange(0, 900).Draw(t, "terminates days") {
+			w = w.nextDay()
+		}
+		m.want.Terminates = modelInstant(w.nextDay().midnight(), loc).Unix()
+		fields = append(fields, "terminates: "+w.String()[:10])
+	}
+	if m.want.Terminates != Never {
+		fields = append(fields, fmt.Sprintf("keep_versions: %v", rapid.Bool().Draw(t, "keeps")))
+	}
+
+	// Whatever a plan gives instead of the license, and whoever says the zone, nothing changes.
+	other := rapid.SampledFrom(modelZones).Draw(t, "other zone")
+	own, plan, customer := []string{"kind: License", "id: l", "customer: c"}, []string{"kind: Plan", "id: p"}, zone
+	switch rapid.IntRange(0, 2).Draw(t, "zone of") {
+	case 0:
+		fields, customer = append(fields, "zone: "+zone), other
+	case 1:
+		fields, plan, customer = append(fields, "zone: "+zone), append(plan, "zone: "+other), other
+	}
+	if usesPlan := rapid.Bool().Draw(t, "uses the plan"); usesPlan {
+		own = append(own, "plan: p")
+		for _, f := range fields {
+			if !strings.HasPrefix(f, "zone") && rapid.Bool().Draw(t, "from the plan") {
+				plan = append(plan, f)
+			} else {
+				own = append(own, f)
+			}
+		}
+	} else {
+		own = append(own, fields...)
+	}
+	m.files = map[string][]byte{
+		"l.yaml": []byte(strings.Join(own, "\n") + "\n"),
+		"p.yaml": []byte(strings.Join(plan, "\n") + "\n"),
+		"c.yaml": []byte("kind: Customer\nid: c\nzone: " + customer + "\n"),
+	}
+	return m
+}
+
+func (w wall) midnight() wall {
+	w.minutes = 0
+	return w
+}
+
+func (m *modelLicense) String() string {
+	return fmt.Sprintf("issued %s\n%s---\n%s---\n%s", m.issued.UTC().Format(time.RFC3339), m.files["l.yaml"], m.files["p.yaml"], m.files["c.yaml"])
+}
+
+func (m *modelLicense) parse(t *rapid.T) *Set {
+	set, err := Parse(m.files)
+	if err != nil {
+		t.Fatalf("%v in\n%s", err, m)
+	}
+	return set
+}
+
+// Property: for random zones, starts, ends, renewals, cancellations, plans and clocks, Schedule
+// gives what the model finds by walking.
 func TestScheduleIsWhatADayByDayModelSays(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		zone := rapid.SampledFrom(modelZones).Draw(t, "zone")
-		loc, err := time.LoadLocation(zone)
-		if err != nil {
-			t.Fatal(err)
+		m := drawLicense(t)
+		l := m.parse(t).License("l")
+		if got := l.Schedule(m.issued.Unix()); got != m.want {
+			t.Fatalf("%s\ngot  %s\nwant %s", m, show(got), show(m.want))
 		}
-		start := drawMoment(t, "start", loc, true)
-		lines := []string{"kind: License", "id: l", "customer: c", "type: subscription", "grants: []", "starts: " + start.text}
-
-		anchor, term := start.begins, modelPeriod{}
-		switch rapid.IntRange(0, 2).Draw(t, "end") {
-		case 0:
-			term = drawPeriod(t, "term", 1)
-			lines = append(lines, "term: "+term.String())
-		case 1:
-			end := drawMoment(t, "ends", loc, true)
-			for !end.ends.After(start.begins) {
-				end.ends = modelInstant(modelWall(start.begins, loc).nextDay().nextDay(), loc)
-				end.text = end.ends.UTC().Format(time.RFC3339)
-			}
-			anchor = end.ends
-			lines = append(lines, "ends: "+end.text)
-		case 2:
-			month := rapid.IntRange(1, 12).Draw(t, "fiscal month")
-			day := min(rapid.IntRange(1, 31).Draw(t, "fiscal day"), monthDays(2000, month))
-			minimum := modelPeriod{}
-			if month == 12 && day == 31 {
-				lines = append(lines, "aligned: calendar-year")
-			} else {
-				lines = append(lines, fmt.Sprintf("aligned: {fiscal_year_ends: %02d-%02d}", month, day))
-			}
-			if rapid.Bool().Draw(t, "has minimum") {
-				minimum = drawPeriod(t, "minimum", 1)
-				lines = append(lines, "minimum_term: "+minimum.String())
-			}
-			w := modelWall(start.begins, loc)
-			w.minutes = 0
-			for ; ; w = w.nextDay() {
-				last := w.m == month && w.d == min(day, monthDays(w.y, month))
-				anchor = modelInstant(w.nextDay(), loc)
-				if last && anchor.After(start.begins) && !anchor.Before(modelAdd(start.begins, minimum, 1, loc)) {
-					break
-				}
-			}
-		}
-
-		issued := start.begins.Add(time.Duration(rapid.IntRange(-400*24, 6*365*24).Draw(t, "issued")) * time.Hour)
-		n := 0
-		if rapid.Bool().Draw(t, "renews") {
-			every := drawPeriod(t, "every", 1)
-			every.days += 7 * min(1, every.hours) // keep the walk short
-			notice := drawPeriod(t, "notice", 0)
-			end := func(n int) time.Time { return modelAdd(anchor, term.plus(every.times(n)), 1, loc) }
-			line := fmt.Sprintf("renews: {every: %s, notice: %s", every, notice)
-			if rapid.Bool().Draw(t, "cancelled") {
-				cancelled := start.begins.Add(time.Duration(rapid.IntRange(-1000, 3*365*24).Draw(t, "cancelled at")) * time.Hour)
-				line += ", cancelled: " + cancelled.UTC().Format(time.RFC3339)
-				for !cancelled.Before(modelAdd(end(n), notice, -1, loc)) {
-					n++
-				}
-			} else {
-				now := issued
-				if now.Before(start.begins) {
-					now = start.begins
-				}
-				for !now.Before(end(n)) {
-					n++
-				}
-				n++ // one term ahead
-			}
-			lines = append(lines, line+"}")
-			term = term.plus(every.times(n))
-		}
-		want := Schedule{Starts: start.begins.Unix(), Terminates: Never}
-		ends := modelAdd(anchor, term, 1, loc)
-		want.Ends = ends.Unix()
-
-		want.Grace = want.Ends
-		if rapid.Bool().Draw(t, "has grace") {
-			grace := drawPeriod(t, "grace", 0)
-			lines = append(lines, "grace: "+grace.String())
-			want.Grace = modelAdd(ends, grace, 1, loc).Unix()
-		}
-		switch rapid.IntRange(0, 4).Draw(t, "updates") {
-		case 0:
-			want.Updates = want.Ends
-		case 1:
-			want.Updates = want.Ends
-			lines = append(lines, "updates: with-term")
-		case 2:
-			want.Updates = Never
-			lines = append(lines, "updates: forever")
-		case 3:
-			until := drawMoment(t, "updates until", loc, true)
-			want.Updates = until.ends.Unix()
-			lines = append(lines, "updates: {until: "+until.text+"}")
-		case 4:
-			p := drawPeriod(t, "updates period", 1)
-			want.Updates = modelAdd(start.begins, p, 1, loc).Unix()
-			lines = append(lines, "updates: {period: "+p.String()+"}")
-		}
-		if rapid.Bool().Draw(t, "terminates") {
-			p := drawPeriod(t, "terminates", 0)
-			want.Terminates = modelAdd(ends, p, 1, loc).Unix()
-			lines = append(lines, "terminates: "+p.String())
-		}
-
-		text := strings.Join(lines, "\n") + "\n"
-		set, err := Parse(map[string][]byte{"l.yaml": []byte(text), "c.yaml": []byte("kind: Customer\nid: c\nzone: " + zone + "\n")})
-		if err != nil {
-			t.Fatalf("%v in\n%s", err, text)
-		}
-		if got := set.License("l").Schedule(issued.Unix()); got != want {
-			t.Fatalf("zone %s, issued %s\n%sgot  %s\nwant %s", zone, issued.UTC().Format(time.RFC3339), text, show(got), show(want))
+		if got := l.ExpiringFrom(m.want.Ends); got != m.soon {
+			t.Fatalf("%s\nexpiring from %d, want %d", m, got, m.soon)
 		}
 	})
 }
