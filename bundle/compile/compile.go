@@ -50,8 +50,9 @@ type Input struct {
 
 // Warning is something a vendor should look at; it stops nothing.
 type Warning struct {
-	Pos license.Position // zero when it is about the catalog
-	Msg string
+	Pos  license.Position // zero when it is about the catalog
+	Kind string           // what many of them have in common, such as "tag patterns that no tag matches"
+	Msg  string
 }
 
 // String is "FILE:LINE:COLUMN: MESSAGE", or the message where there is no position.
@@ -217,7 +218,7 @@ func (c *compiler) addCatalog() error {
 }
 
 func (c *compiler) warn(pos license.Position, format string, args ...any) {
-	c.warnings = append(c.warnings, Warning{Pos: pos, Msg: fmt.Sprintf(format, args...)})
+	c.warnings = append(c.warnings, Warning{Pos: pos, Kind: "differences from the catalog", Msg: fmt.Sprintf(format, args...)})
 }
 
 // modules lays out the Rego library and the vendor's rules.
