@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/spf13/cobra"
 )
 
@@ -19,43 +21,30 @@ func initCommand() *cobra.Command {
 		Use:   "init DIR",
 		Short: "Write a commented starting set of license files",
 		Long: `Writes a registry, a product, a customer and a license to start from, every field explained,
-and a decision script that shows what they mean. Nothing that exists is overwritten.`,
+a decision script that shows what they mean, and the schema with which editors complete, explain
+and check license files. Nothing that exists is overwritten.`,
 		Example: "  pullgate init licenses && pullgate check licenses && pullgate test licenses",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir := args[0]
-			var files []string
-			err := fs.WalkDir(starter, "starter", func(path string, d fs.DirEntry, err error) error {
-				if err != nil || d.IsDir() {
-					return err
-				}
-				rel, err := filepath.Rel("starter", filepath.FromSlash(path))
-				if err != nil {
-					return err
-				}
-				target := filepath.Join(dir, rel)
+			files, err := starterFiles()
+			if err != nil {
+				return err
+			}
+			for _, f := range files {
+				target := filepath.Join(dir, f.name)
 				if _, err := os.Lstat(target); err == nil {
 					return fmt.Errorf("%s exists; nothing was written: name another directory", target)
 				} else if !errors.Is(err, fs.ErrNotExist) {
 					return err
 				}
-				files = append(files, path)
-				return nil
-			})
-			if err != nil {
-				return err
 			}
-			for _, path := range files {
-				data, err := starter.ReadFile(path)
-				if err != nil {
-					return err
-				}
-				rel, _ := filepath.Rel("starter", filepath.FromSlash(path))
-				target := filepath.Join(dir, rel)
+			for _, f := range files {
+				target := filepath.Join(dir, f.name)
 				if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 					return err
 				}
-				if err := os.WriteFile(target, data, 0o644); err != nil {
+				if err := os.WriteFile(target, f.data, 0o644); err != nil {
 					return err
 				}
 				fmt.Fprintln(cmd.OutOrStdout(), target)
@@ -69,4 +58,27 @@ Next: edit %[1]s, then
 			return nil
 		},
 	}
+}
+
+// schemaFile is the name under which init writes the schema of license files, and which its
+// license files name for editors. Names that begin with a dot are no license files.
+const schemaFile = ".license.schema.json"
+
+// starterFile is a file of a starting set; the name is relative to its directory.
+type starterFile struct {
+	name string
+	data []byte
+}
+
+func starterFiles() ([]starterFile, error) {
+	files := []starterFile{{schemaFile, license.Schema()}}
+	err := fs.WalkDir(starter, "starter", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := starter.ReadFile(path)
+		files = append(files, starterFile{filepath.FromSlash(strings.TrimPrefix(path, "starter/")), data})
+		return err
+	})
+	return files, err
 }
