@@ -59,7 +59,7 @@ type productShape struct {
 	// The id of the Registry it is in.
 	Registry referenceText `yaml:"registry" unset:"the only one; required when there are several" example:"main"`
 	// The repositories that hold it, by literal name: their tags that are versions are its versions. A repository is one
-	// product's. May be left out when Release documents list versions.
+	// product's.
 	Repositories []productRepository `yaml:"repositories" is:"unique" unset:"required, unless Release documents list versions" example:"[acme/app, {name: acme/charts/app, type: chart}]"`
 	// Tag patterns of builds of the same version: with `alpine*`, the tag `1.4.0-alpine3.20` counts as version 1.4.0, not as
 	// a pre-release of it.
@@ -122,6 +122,6 @@ type publicShape struct {
 	// Repository patterns: `*` stands for one whole segment, `**` for one or more. Only repositories that the catalog knows
 	// are open.
 	Repositories []repositoryPatternText `yaml:"repositories" is:"required unique" example:"[acme/docs/**]"`
-	// The tags that are open: `all`, or a list of tag patterns in which `*` stands for any run of characters.
+	// The tags that are open: tag patterns, in which `*` stands for any run of characters.
 	Tags publicTags `yaml:"tags" is:"required" example:"all"`
 }

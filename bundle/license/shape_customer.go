@@ -27,16 +27,16 @@ type keyShape struct {
 	Expires momentText `yaml:"expires" unset:"never" example:"2027-01-31"`
 	// Repository patterns that it is limited to; `[]` means none.
 	Repositories []repositoryPatternText `yaml:"repositories" is:"unique" unset:"all" example:"[acme/app, acme/tools/**]"`
-	// Networks that it works from, without address bits behind the mask; `[]` means none.
+	// Networks that it works from, without address bits behind the mask; one address is `10.0.0.7/32`, and `[]` means none.
 	Addresses []networkText `yaml:"addresses" unset:"all" example:"[10.0.0.0/8, '2001:db8::/32']"`
 }
 
 // An identity that the proxy verified: one of both.
 type identityShape struct {
 	// A token's issuer and subject.
-	JWT jwtShape `yaml:"jwt" example:"{issuer: 'https://idp.acme.example', subject: ci}"`
+	JWT jwtShape `yaml:"jwt" unset:"one of both is required" example:"{issuer: 'https://idp.acme.example', subject: ci}"`
 	// A client certificate's name.
-	MTLS mtlsShape `yaml:"mtls" example:"{san: 'spiffe://acme/ci'}"`
+	MTLS mtlsShape `yaml:"mtls" unset:"one of both is required" example:"{san: 'spiffe://acme/ci'}"`
 }
 
 // What a token says.

@@ -60,9 +60,9 @@ type termsShape struct {
 // The state of a license that is not active: one of both.
 type statusShape struct {
 	// Pauses the license: nothing is delivered, also no grace and no kept versions.
-	Suspended suspensionShape `yaml:"suspended"`
+	Suspended suspensionShape `yaml:"suspended" unset:"one of both is required"`
 	// Takes the license back for good.
-	Revoked revocationShape `yaml:"revoked"`
+	Revoked revocationShape `yaml:"revoked" unset:"one of both is required"`
 }
 
 // When a license is paused.
@@ -101,24 +101,24 @@ type renewalShape struct {
 // The window of versions that are covered: one of both.
 type updatesShape struct {
 	// The last day or instant whose versions are covered; a day is included.
-	Until momentText `yaml:"until" example:"2026-12-31"`
+	Until momentText `yaml:"until" unset:"one of both is required" example:"2026-12-31"`
 	// The period from `starts` on whose versions are covered.
-	Period positivePeriodText `yaml:"period" example:"P1Y"`
+	Period positivePeriodText `yaml:"period" unset:"one of both is required" example:"P1Y"`
 }
 
 // One right: either a product's versions or a repository's tags.
 type grantShape struct {
 	// The id of a Product. Needs `versions`, and has no `tags`.
 	Product referenceText `yaml:"product" unset:"one of 'product', 'repository' is required" example:"app"`
-	// The versions: a constraint, a list of exact versions, or `all`. Channels alone decide about pre-releases; `<2.0.0` also
-	// excludes those of 2.0.0. `[]` grants nothing.
+	// A constraint, or a list of exact versions; `[]` grants nothing. Channels alone decide about pre-releases; `<2.0.0` also
+	// excludes those of 2.0.0.
 	Versions grantedVersions `yaml:"versions" unset:"required beside 'product'" example:"'>=1.0.0 <2.0.0'"`
 	// The channels of the versions; `[]` grants nothing.
 	Channels []channelText `yaml:"channels" is:"unique" default:"[stable]" example:"[stable, rc]"`
 	// A repository pattern: `*` stands for one whole segment, `**` for one or more. Needs `tags`, and has no `versions`.
 	Repository repositoryPatternText `yaml:"repository" unset:"see 'product'" example:"acme/tools/*"`
-	// The tags: `all` (future ones too), a list of tag patterns in which `*` stands for any run of characters, or `{current:
-	// {}}`. `[]` grants nothing.
+	// Tag patterns, in which `*` stands for any run of characters, or `{current: {}}` for the tags that there were at some
+	// time. `[]` grants nothing.
 	Tags grantedTags `yaml:"tags" unset:"required beside 'repository'" example:"['1.4', '1.4.*', stable]"`
 }
 
