@@ -24,14 +24,22 @@ var equivalent = map[string]string{
 	"without rule holds_required(candidate, _)":                   "the same",
 	"without rule matches":                                        "the same",
 	`passing: input.action == "list", removed`:                    "is_list asks again; here it ends the evaluation of a pull a step earlier",
-	"_let_through: miss.lets_through(grant), removed":             "spares the nearest misses where every license enforces",
-	"_let_through: not i in _covered, removed":                    "spares the nearest miss of what is allowed, which has none",
+	"_let_through: _lenient, removed":                             "spares the nearest misses where every license enforces",
+	"_lenient: miss.lets_through(grant), removed":                 "the same",
+	"_let_through: count(indexes & _undenied) == 0, removed":      "spares the nearest miss of what is allowed",
+	"decision: data.pullgate.rules != {}, removed":                "spares looking for rules where there are none",
+	"refusal: data.pullgate.rules != {}, removed":                 "the same",
+	"_granted: data.pullgate.rules != {}, removed":                "the same",
+	"_boundaries: data.vendor[name].boundary, removed":            "spares asking a package that has no boundaries about every tag",
+	"decision: vendor.fault, removed":                             "names what the branch needs: its value is undefined without",
+	"decision: vendor.grant, removed":                             "the same",
 	"_public: data.pullgate.public[input.resource.repository], r": "spares a look at each candidate",
 	"_resource: input.resource.repository, removed":               "names the field that the branch needs: its value is undefined without",
 	"_resource: input.resource.product, removed":                  "the same",
 	"_asked: candidate.version, removed":                          "the same",
 	"_asked: candidate.tag, removed":                              "the same",
 	"_covers: grant.constraint, removed":                          "the same",
+	"_asked: not level in {level |":                               "spares the checks of a license for each candidate",
 }
 
 // mutant is one change of the library.
@@ -123,6 +131,8 @@ func rulesOfTests(modules map[string]*ast.Module) []string {
 				return 1
 			case strings.Contains(s, "agrees"), strings.Contains(s, "exactly_one"):
 				return 3
+			case strings.Contains(s, "is_explained"):
+				return 4
 			}
 			return 2
 		}

@@ -154,12 +154,6 @@ messages["the local last day of the update window"] := {
 	"text": "app 1.4.0: license a includes updates dated up to 1970-01-02. Use an earlier version, or extend the updates.",
 }
 
-messages["a license without a zone"] := {
-	"products": [k({"ends": 86400, "grace": 86400, "updates": now})],
-	"customer": {"licenses": {"a": object.remove(license, ["zone"])}},
-	"text": "app 1.4.0: license a ended after 1970-01-01. Renew the license.",
-}
-
 messages["a day beyond counting"] := {
 	"products": [k({"starts": 9223372036})],
 	"text": "app 1.4.0: license a starts on a distant day. Try again then.",
@@ -184,6 +178,15 @@ mistold[name] := got if {
 test_messages if {
 	print(mistold)
 	mistold == {}
+}
+
+test_messages_of_a_license_without_a_zone if {
+	data_ := customers(world({"products": [k({"starts": 86400 * 100})]})).acme
+	told := data.pullgate.decision.message with data.pullgate.rules as {}
+		with data.pullgate.customers as {"acme": object.union(without(data_, "licenses"), {"licenses": {"a": without(data_.licenses.a, "zone")}})}
+		with input as pull([candidate])
+	print(told)
+	told == "app 1.4.0: license a starts on 1970-04-11. Try again then."
 }
 
 long := concat("", [x | some i in numbers.range(1, 300); x := "y"])

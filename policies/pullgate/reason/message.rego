@@ -79,9 +79,7 @@ _public_reason(grant) := clip(sprintf(" (%s)", [why]), 48) if {
 # METADATA
 # title: Zone
 # description: The zone of a license's calendar.
-zone(license) := customer.licenses[license].zone if {
-	customer.licenses[license].zone
-} else := "UTC"
+zone(license) := object.get(customer.licenses[license], "zone", "UTC")
 
 # METADATA
 # title: Day
