@@ -25,18 +25,7 @@ type look struct {
 func (d Dir) look() look {
 	start := time.Now()
 	l := &looker{h: sha256.New()}
-	out := look{}
-	for p, hops := filepath.Clean(d.Path), 0; hops < 40; hops++ {
-		out.paths = append(out.paths, p)
-		target, err := os.Readlink(p)
-		if err != nil {
-			break
-		}
-		if !filepath.IsAbs(target) {
-			target = filepath.Join(filepath.Dir(p), target)
-		}
-		p = target
-	}
+	out := look{paths: links(d.Path)}
 	real, err := filepath.EvalSymlinks(d.Path)
 	if err != nil {
 		fmt.Fprintf(l.h, "%v", err)
@@ -47,6 +36,22 @@ func (d Dir) look() look {
 	out.dirs, out.took = l.dirs, time.Since(start)
 	l.h.Sum(out.key[:0])
 	return out
+}
+
+// links returns a path and those of the links it goes through.
+func links(path string) (paths []string) {
+	for p, hops := filepath.Clean(path), 0; hops < 40; hops++ {
+		paths = append(paths, p)
+		target, err := os.Readlink(p)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(p), target)
+		}
+		p = target
+	}
+	return paths
 }
 
 type looker struct {
