@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/rogpeppe/go-internal/txtar"
 )
 
 // addFiles adds the license files and rules of the directory that a `files` line names, read as
@@ -116,4 +117,16 @@ func cause(err error) error {
 		return pe.Err
 	}
 	return err
+}
+
+// NamedDirectories returns the directories that the `files` lines of a script name, also when
+// the script or they cannot be read.
+func NamedDirectories(path string, script []byte) []string {
+	var dirs []string
+	for _, text := range splitLines(txtar.Parse(script).Comment) {
+		if name, ok := strings.CutPrefix(text, "files "); ok {
+			dirs = append(dirs, filepath.Join(filepath.Dir(path), filepath.FromSlash(strings.TrimSpace(name))))
+		}
+	}
+	return dirs
 }

@@ -1,8 +1,10 @@
 package authztest
 
 import (
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -86,6 +88,42 @@ func TestParseScriptNamesTheLineOfAMistake(t *testing.T) {
 	}
 }
 
+func TestParseScriptReportsEveryMistake(t *testing.T) {
+	_, err := ParseScript("x.txtar", []byte(`files elsewhere
+-- a.yaml --
+kind: Customer
+id: acme
+-- rules/r_test.rego --
+-- rules/deep/r.rego --
+-- notes.txt --
+-- decisions --
+GET /v2/ allow
+at noon
+As acme
+from home
+GET /v2/ allow code a code b
+GET /v2/ allow license
+`), nil)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	want := []string{
+		"x.txtar:1: files elsewhere: this script has no directory",
+		`x.txtar:5: section "rules/r_test.rego": Rego tests are files of their own, beside the rules`,
+		`x.txtar:6: section "rules/deep/r.rego": rules lie directly in rules/`,
+		`x.txtar:7: unknown section "notes.txt": want *.yaml, rules/*.rego, decisions or refusals`,
+		"x.txtar:9: a question before the first `at`: scripts have no clock of their own; write `at 2026-03-01T00:00:00Z` above it",
+		"x.txtar:10: at noon: want an instant such as 2026-03-01T00:00:00Z",
+		"x.txtar:11: no expectation: want allow, deny, reply or same after the path; did you mean `as`?",
+		"x.txtar:12: from home: want an IP address such as 203.0.113.9",
+		"x.txtar:13: code comes twice; an answer has one",
+		"x.txtar:14: license: what? want `license ID`",
+	}
+	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestParseScriptReplacesNamesInLicenseFiles(t *testing.T) {
 	s, err := ParseScript("x.txtar", []byte("-- a.yaml --\nkind: Registry\nrevoked_digests: [{digest: @Leaked150, tag: sha256-@A.sig, mail: a@b}]\n-- refusals --\nfails: x\n"), nil)
 	if err != nil {
@@ -97,17 +135,11 @@ func TestParseScriptReplacesNamesInLicenseFiles(t *testing.T) {
 	}
 }
 
-func TestFilesLineAddsADirectory(t *testing.T) {
+// tree writes files below a directory of the test's own.
+func tree(t *testing.T, files map[string]string) string {
+	t.Helper()
 	dir := t.TempDir()
-	for name, text := range map[string]string{
-		"licenses/acme.yaml":          "kind: Customer\nid: acme\n",
-		"licenses/rules/r.rego":       "package vendor.r\n",
-		"licenses/rules/r_test.rego":  "package vendor.r_test\n",
-		"licenses/tests/first.txtar":  "files ..\n-- decisions --\nat 2026-03-01T00:00:00Z\nGET /v2/ deny\n",
-		"licenses/.git/HEAD.yaml":     "no",
-		"licenses/testdata/cat.yaml":  "kind: Catalog\n",
-		"licenses/tests/second.txtar": "files ../nowhere\n-- decisions --\nat 2026-03-01T00:00:00Z\nGET /v2/ deny\n",
-	} {
+	for name, text := range files {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -116,14 +148,85 @@ func TestFilesLineAddsADirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := ReadScript(filepath.Join(dir, "licenses/tests/first.txtar"))
-	if err != nil {
+	return dir
+}
+
+const question = "-- decisions --\nat 2026-03-01T00:00:00Z\nGET /v2/ deny\n"
+
+func TestFilesLineAddsADirectory(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"licenses/acme.yaml":          "kind: Customer\nid: acme\n",
+		"licenses/eu/b.yml":           "kind: Customer\nid: b\n",
+		"licenses/rules/r.rego":       "package vendor.r\n",
+		"licenses/rules/r_test.rego":  "package vendor.r_test\n",
+		"licenses/rules/values.yaml":  "no license file",
+		"licenses/eu/r2.rego":         "package vendor.r2\n",
+		"licenses/.git/HEAD.yaml":     "no",
+		"licenses/testdata/cat.yaml":  "kind: Catalog\n",
+		"licenses/tests/first.txtar":  "files ..\n" + question,
+		"licenses/tests/second.txtar": "files ../../linked\n" + question,
+	})
+	if err := os.Symlink("licenses", filepath.Join(dir, "linked")); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Licenses) != 1 || s.Licenses[filepath.ToSlash(filepath.Join(dir, "licenses/acme.yaml"))] == nil || len(s.Rules) != 1 {
-		t.Errorf("licenses %v, rules %v", s.Licenses, s.Rules)
+	for script, files := range map[string]string{"first": "licenses", "second": "linked"} {
+		s, err := ReadScript(filepath.Join(dir, "licenses/tests", script+".txtar"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := filepath.ToSlash(filepath.Join(dir, files))
+		if diff := cmp.Diff([]string{at + "/acme.yaml", at + "/eu/b.yml"}, slices.Sorted(maps.Keys(s.Licenses))); diff != "" {
+			t.Error(diff)
+		}
+		if string(s.Rules["r.rego"]) != "package vendor.r\n" || len(s.Rules) != 1 {
+			t.Errorf("rules %q", s.Rules)
+		}
+		if diff := cmp.Diff(map[string]string{"r.rego": at + "/rules/r.rego"}, s.RuleFiles); diff != "" {
+			t.Error(diff)
+		}
+		if diff := cmp.Diff([]string{filepath.Join(dir, files)}, s.Directories); diff != "" {
+			t.Error(diff)
+		}
 	}
-	if _, err := ReadScript(filepath.Join(dir, "licenses/tests/second.txtar")); err == nil || !strings.Contains(err.Error(), "second.txtar:1:") {
-		t.Errorf("a missing directory: %v", err)
+}
+
+func TestFilesLineSaysWhatIsWrong(t *testing.T) {
+	dir := tree(t, map[string]string{
+		"empty/notes.txt":     "x",
+		"a/acme.yaml":         "kind: Customer\nid: acme\n",
+		"a/rules/r.rego":      "package vendor.r\n",
+		"b/rules/r.rego":      "package vendor.r\n",
+		"deep/rules/a/r.rego": "package vendor.r\n",
+		"broken/acme.yaml":    "kind: Customer\nid: acme\n",
+	})
+	if err := os.Symlink("nowhere", filepath.Join(dir, "broken/gone.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct{ text, want string }{
+		"missing":         {"x\nfiles ../nowhere\n", "x.txtar:2: files ../nowhere: " + filepath.Join(filepath.Dir(dir), "nowhere") + " cannot be read: no such file or directory; the path is relative to the script"},
+		"empty":           {"files empty\n", "x.txtar:1: files empty: no license files and no rules below "},
+		"a file":          {"files a/acme.yaml\n", "is a file; name the directory"},
+		"absolute":        {"files /etc\n", "want a path relative to the script"},
+		"backslashes":     {"files ..\\a\n", "want a path relative to the script, with `/` between folders"},
+		"twice":           {"files a\nfiles ./a\n", "x.txtar:2: files ./a: " + filepath.Join(dir, "a") + " comes twice"},
+		"two of one name": {"files a\nfiles b\n", "another directory of this script has a rule rules/r.rego too"},
+		"a rule below":    {"files deep\n", "rules lie directly in rules/"},
+		"a dead link":     {"files broken\n", "gone.yaml: no such file or directory"},
+		"a section":       {"files a\n-- acme.yaml --\nkind: Customer\n", `x.txtar:2: section "acme.yaml" has the name of a file that a ` + "`files` line added: "},
+		"a rule":          {"files a\n-- rules/r.rego --\npackage vendor.r\n", `x.txtar:2: section "rules/r.rego" has the name of a file`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseScript(filepath.Join(dir, "x.txtar"), []byte(tc.text+question), os.DirFS(dir))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestNamedDirectoriesAreThoseOfScriptsThatCannotBeReadToo(t *testing.T) {
+	got := NamedDirectories("tests/x.txtar", []byte("A comment.\nfiles ../licenses\nfiles gone\n-- decisions --\nfiles no\nperhaps\n"))
+	if diff := cmp.Diff([]string{"licenses", filepath.Join("tests", "gone")}, got); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -51,7 +51,7 @@ func (s *Script) load(readCatalog CatalogReader) (*sources, error) {
 	}
 	src := &sources{set: set, rules: s.Rules, files: map[string]string{}, secrets: map[string]string{}}
 	for name, file := range s.RuleFiles {
-		src.files["vendor/"+name] = file // where bundle/compile puts it
+		src.files[policies.RulesDir+name] = file
 	}
 	if len(set.Registries) > 0 {
 		src.host = set.Registries[0].Hosts[0]

@@ -1,119 +1,143 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
-	"github.com/pullgate/pullgate/authz/authztest"
-	"github.com/pullgate/pullgate/bundle/compile"
-	"github.com/pullgate/pullgate/bundle/license"
-	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
 )
 
+type testFlags struct {
+	run      string
+	verbose  bool
+	junit    string
+	coverage bool
+	floor    float64
+	watch    bool
+}
+
 func testCommand() *cobra.Command {
-	var verbose bool
+	var f testFlags
 	cmd := &cobra.Command{
 		Use:   "test DIR...",
 		Short: "Run the decision scripts (*.txtar) and Rego tests (*_test.rego) below directories",
-		Long: `Runs every decision script and every Rego test below the directories, prints a line for each
-expectation that does not hold, and closes with "N passed, N failed". The format of scripts is
-described in docs/decision-scripts.md; ` + "`pullgate init`" + ` writes a first one.
+		Long: `Runs every decision script and every Rego test below the directories. What does not hold is
+shown with its place, what was expected, what came and why; the last line is "N passed, N failed".
+The format of scripts and all that can be tested is described in docs/decision-scripts.md;
+` + "`pullgate init`" + ` writes a first script.
 
-Exit codes: 0 all passed, 1 some failed, 2 a script cannot be read or there is none.`,
-		Example: "  pullgate test licenses",
-		Args:    cobra.MinimumNArgs(1),
+Exit codes: 0 all passed, 1 some failed or rules are covered less than --coverage-floor,
+2 something cannot be read or compiled, or there is nothing to run.`,
+		Example: `  pullgate test licenses
+  pullgate test -v --run 'globex.txtar:1[0-9]:' licenses
+  pullgate test --junit report.xml --coverage-floor 90 licenses
+  pullgate test --watch licenses`,
+		Args: cobra.MinimumNArgs(1),
 	}
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "print a line for each script as well")
+	fl := cmd.Flags()
+	fl.StringVar(&f.run, "run", "", "run only what matches this regular `expression`: a file's path, FILE:LINE: TEXT, or the name of a Rego test")
+	fl.BoolVarP(&f.verbose, "verbose", "v", false, "print a line for each case, with its time, and one for each script")
+	fl.StringVar(&f.junit, "junit", "", "write a JUnit XML report to this `file`")
+	fl.BoolVar(&f.coverage, "coverage", false, "print how much of the vendor rules (rules/*.rego) is covered, and which lines are not")
+	fl.Float64Var(&f.floor, "coverage-floor", 0, "exit code 1 when a file of rules is covered less than this many `percent`; implies --coverage")
+	fl.BoolVar(&f.watch, "watch", false, "run again after every change, until interrupted")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		scripts, rego, err := findTests(args)
+		t, err := newTests(&f, args)
 		if err != nil {
 			return err
 		}
-		if len(scripts)+len(rego) == 0 {
-			return fmt.Errorf("no *.txtar and no *_test.rego below %s", strings.Join(args, ", "))
+		if f.watch {
+			return t.watch(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		}
-		out := cmd.OutOrStdout()
-		passed, failed, unread := runScripts(cmd.Context(), scripts, out, verbose)
-		p, f, err := runRegoTests(cmd.Context(), rego, out)
-		passed, failed = passed+p, failed+f
-		err = errors.Join(unread, err) // what could not be run is neither passed nor failed
-		if err == nil || passed+failed > 0 {
-			fmt.Fprintf(out, "%d passed, %d failed\n", passed, failed)
-		}
-		if err != nil {
-			return err
-		}
-		if failed > 0 {
-			return errNo
-		}
-		return nil
+		return t.run(cmd.Context(), cmd.OutOrStdout())
 	}
 	return cmd
 }
 
-// findTests returns the decision scripts below the roots and the directories that hold Rego
-// tests. A root may be a file.
-func findTests(roots []string) (scripts, rego []string, err error) {
+// tests is what `pullgate test` was asked to do.
+type tests struct {
+	testFlags
+	roots    []string
+	selected *regexp.Regexp // nil: everything
+}
+
+func newTests(f *testFlags, roots []string) (*tests, error) {
+	t := &tests{testFlags: *f, roots: roots}
+	if f.run != "" {
+		var err error
+		if t.selected, err = regexp.Compile(f.run); err != nil {
+			return nil, fmt.Errorf("--run: %w; the syntax is that of Go's regexp, see `go doc regexp/syntax`", err)
+		}
+	}
+	if f.floor < 0 || f.floor > 100 {
+		return nil, fmt.Errorf("--coverage-floor %v: want percent, from 0 to 100", f.floor)
+	}
+	t.coverage = f.coverage || f.floor > 0
+	return t, nil
+}
+
+// selects reports whether --run selects a case.
+func (t *tests) selects(file string, line int, text string) bool {
+	re := t.selected
+	return re == nil || re.MatchString(file) || re.MatchString(text) || re.MatchString(fmt.Sprintf("%s:%d: %s", file, line, text))
+}
+
+// found is what lies below the roots.
+type found struct {
+	scripts []string // decision scripts
+	rego    []string // directories that hold Rego tests
+	rules   []string // files of vendor rules
+}
+
+// find looks for tests below the roots. A root may be a file, or a link to a directory.
+func find(roots []string) (*found, error) {
+	var f found
 	for _, root := range roots {
-		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		info, err := os.Stat(root)
+		if err != nil {
+			return nil, err
+		}
+		if info.IsDir() {
+			root += string(filepath.Separator) // a link is followed
+		}
+		err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+			path = filepath.Clean(path)
 			switch {
 			case err != nil:
 				return err
-			case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != root && d.Name() != "..":
+			case d.IsDir() && strings.HasPrefix(d.Name(), ".") && path != filepath.Clean(root):
 				return fs.SkipDir
 			case d.IsDir():
 			case strings.HasSuffix(path, ".txtar"):
-				scripts = append(scripts, path)
+				f.scripts = append(f.scripts, path)
 			case strings.HasSuffix(path, "_test.rego"):
-				rego = append(rego, filepath.Dir(path))
+				f.rego = append(f.rego, filepath.Dir(path))
+			case isRuleFile(path):
+				f.rules = append(f.rules, path)
 			}
 			return nil
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	slices.Sort(scripts)
-	slices.Sort(rego)
-	return slices.Compact(scripts), slices.Compact(rego), nil
-}
-
-func runScripts(ctx context.Context, paths []string, out io.Writer, verbose bool) (passed, failed int, err error) {
-	runner := authztest.Runner{Door: authztest.NewGateDoor(), Catalog: readScriptCatalog}
-	var errs []error
-	for _, path := range paths {
-		s, err := authztest.ReadScript(path)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		results, err := runner.Run(ctx, s)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		bad := 0
-		for _, r := range results {
-			if len(r.Problems) > 0 {
-				bad++
-				fmt.Fprintf(out, "%s:%d: %s: %s\n", r.Path, r.Line, r.Text, strings.Join(r.Problems, "; "))
-			}
-		}
-		passed, failed = passed+len(results)-bad, failed+bad
-		if verbose {
-			fmt.Fprintf(out, "%s: %d passed, %d failed\n", path, len(results)-bad, bad)
-		}
+	for _, list := range []*[]string{&f.scripts, &f.rego, &f.rules} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
 	}
-	return passed, failed, errors.Join(errs...)
+	return &f, nil
 }
 
-func readScriptCatalog(data []byte, set *license.Set) ([]compile.Repository, error) {
-	return publish.ReadCatalog("catalog.yaml", data, set)
+// isRuleFile reports whether a file would be shipped as a vendor rule.
+func isRuleFile(path string) bool {
+	return filepath.Base(filepath.Dir(path)) == "rules" && strings.HasSuffix(path, ".rego") && !strings.HasSuffix(path, "_test.rego")
 }
+
+// errAborted is a run that an interrupt ended before its end.
+var errAborted = errors.New("interrupted")
