@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -190,8 +191,9 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 	if err != nil {
 		return nil, err
 	}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, second yaml.Node
+	documents := yaml.NewDecoder(bytes.NewReader(data))
+	if err := documents.Decode(&doc); err != nil && err != io.EOF {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if len(doc.Content) == 0 {
@@ -200,6 +202,12 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 	root := doc.Content[0]
 	at := func(n *yaml.Node, format string, args ...any) error {
 		return fmt.Errorf("%s:%d:%d: %s", path, n.Line, n.Column, fmt.Sprintf(format, args...))
+	}
+	switch err := documents.Decode(&second); {
+	case err == nil:
+		return nil, at(&second, "a second document: write all settings into one")
+	case err != io.EOF:
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	if root.Kind != yaml.MappingNode {
 		return nil, at(root, "want `name: value` lines; see `pullgate config print`")

@@ -88,6 +88,6 @@ _reported([level, code, grant, candidate]) := {
 }
 
 # A vendor rule writes its message itself.
-_message(code, facts) := reason.message(code, facts) if {
-	reason.text[code]
+_message(code, facts) := message if {
+	message := reason.message(code, facts)
 } else := vendor.denial[1]
