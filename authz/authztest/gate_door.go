@@ -56,14 +56,31 @@ func (d *GateDoor) Ask(ctx context.Context, x *Exchange) (*Answer, error) {
 
 // AskVersion implements VersionDoor.
 func (d *GateDoor) AskVersion(ctx context.Context, x *Exchange, product, version string) (*Answer, error) {
-	req := classify.Classify(inbound(&Exchange{Method: "GET", Host: x.Host, Target: "/v2/", Header: x.Header, Address: x.Address, Identity: x.Identity}))
-	req.Kind, req.Product, req.Version, req.Via = authz.KindVersion, product, version, "cli"
-	dec := d.s.Gate.Decide(ctx, req)
+	dec := d.s.Gate.Decide(ctx, versionRequest(x, product, version))
 	a := &Answer{Status: dec.Status, Record: d.s.last, Pinned: dec.Pinned, Warnings: []string{}, NoHTTP: true, Decision: dec}
 	for _, w := range dec.Verdict.Warnings {
 		a.Warnings = append(a.Warnings, w.Code)
 	}
 	return a, nil
+}
+
+// Explain implements Explainer.
+func (d *GateDoor) Explain(ctx context.Context, st *Step, x *Exchange) (*authz.Explanation, error) {
+	req := classify.Classify(inbound(x))
+	if st.Product != "" {
+		req = versionRequest(x, st.Product, st.Version)
+	}
+	d.s.explaining = true
+	defer func() { d.s.explaining = false }()
+	_, explained, err := d.s.Gate.Explain(ctx, req)
+	return explained, err
+}
+
+// versionRequest is the question `ask`, of whom an exchange says.
+func versionRequest(x *Exchange, product, version string) *authz.Request {
+	req := classify.Classify(inbound(&Exchange{Method: "GET", Host: x.Host, Target: "/v2/", Header: x.Header, Address: x.Address, Identity: x.Identity}))
+	req.Kind, req.Product, req.Version, req.Via = authz.KindVersion, product, version, "cli"
+	return req
 }
 
 func inbound(x *Exchange) *classify.Inbound {

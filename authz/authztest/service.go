@@ -16,9 +16,12 @@ type Service struct {
 	engines []policyEngine // the one used last comes first
 	trace   func(*World) engine.QueryTracer
 	world   *World
-	clock   time.Time
-	last    *authz.Record
-	byID    map[string]*authz.Record
+
+	explaining bool
+
+	clock time.Time
+	last  *authz.Record
+	byID  map[string]*authz.Record
 }
 
 // policyEngine is an engine kept for bundles of one policy, which it compiles once.
@@ -79,7 +82,12 @@ func (s *Service) Enter(ctx context.Context, w *World) error {
 func (s *Service) config() engine.Config {
 	cfg := engine.Config{Limits: patient}
 	if s.trace != nil {
-		cfg.Tracer = func() engine.QueryTracer { return s.trace(s.world) }
+		cfg.Tracer = func() engine.QueryTracer {
+			if s.explaining {
+				return nil // an explanation asks for more than the decision did
+			}
+			return s.trace(s.world)
+		}
 	}
 	return cfg
 }

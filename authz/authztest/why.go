@@ -11,26 +11,27 @@ import (
 	"github.com/pullgate/pullgate/authz"
 )
 
-// Explainer is a Door that can say why it answers as it does, line by line.
+// Explainer is a Door that can say how its answer came about.
 type Explainer interface {
-	Explain(ctx context.Context, st *Step, x *Exchange) ([]string, error)
+	Explain(ctx context.Context, st *Step, x *Exchange) (*authz.Explanation, error)
 }
 
-// why explains an answer that is not as expected: who asked what, the decision, and how the
-// policy came to it.
+// why explains an answer that is not as expected: who asked what, the decision, and for `allow`
+// and `deny` how the policy came to it.
 func (r *Runner) why(ctx context.Context, st *Step, x *Exchange, a *Answer) []string {
 	lines := []string{fmt.Sprintf("asked as %s from %s at %s", st.As, st.From, st.At.UTC().Format(time.RFC3339))}
 	if a.Record != nil {
 		lines = append(lines, whyRecord(a.Record)...)
 	}
-	if e, ok := r.Door.(Explainer); ok && (st.Want.Verdict == "allow" || st.Want.Verdict == "deny") {
-		explained, err := e.Explain(ctx, st, x)
-		if err == nil && len(explained) > 0 {
-			return append(lines, explained...)
-		}
-	}
 	if a.Decision != nil {
 		lines = append(lines, whyDecision(a.Decision)...)
+	}
+	if e, ok := r.Door.(Explainer); ok && a.Decision != nil && (st.Want.Verdict == "allow" || st.Want.Verdict == "deny") {
+		explained, err := e.Explain(ctx, st, x)
+		if err != nil {
+			return append(lines, err.Error())
+		}
+		lines = append(lines, whyExplained(a.Decision, explained)...)
 	}
 	return lines
 }
@@ -71,7 +72,7 @@ const mostCandidates = 5
 func whyDecision(d *authz.Decision) []string {
 	var lines []string
 	if d.Verdict.Message != "" {
-		lines = append(lines, d.Verdict.Message)
+		lines = append(lines, "message: "+d.Verdict.Message)
 	}
 	for i, c := range d.Candidates {
 		if i == mostCandidates {
