@@ -56,20 +56,56 @@ func TestWarningsNameWhatTheCatalogLacks(t *testing.T) {
 		},
 		{
 			name: "a license that grants nothing: no such version", licenses: acme + "grants: [{product: app, versions: \"<1.0.0\"}]",
-			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it"},
+			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come"},
 		},
 		{
 			name: "a license that grants nothing: another channel", licenses: acme + "grants: [{product: app, versions: all, channels: [rc]}]",
-			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it"},
+			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come"},
 		},
 		{
 			name: "a license that grants nothing: digest-like tags are none", licenses: acme + "grants: [{repository: acme/nightly, tags: all}]",
-			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it"},
+			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come"},
 		},
 		{
 			name: "a license that grants nothing: no tag by then", licenses: acme + "grants: [{repository: acme/app, tags: {current: {as_of: 2019-01-01}}}]",
 			repos: []Repository{{Name: "acme/app", Tags: tags{"1.4.0": {"A", day(1, 1)}}}, charts, nightly},
-			want:  []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it"},
+			want:  []string{"a.yaml:20:1: license acme-app: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come"},
+		},
+		{
+			name: "a tag pattern without a tag", licenses: acme + "grants: [{repository: acme/app, tags: [\"1.4\", \"1.4.*\", \"1.5.*\"]}]",
+			repos: []Repository{app, charts, nightly},
+			want: []string{
+				`a.yaml:27:10: grants[0].tags[0]: no tag of acme/app in the catalog matches "1.4": correct it, unless the tag is still to come`,
+				`a.yaml:27:10: grants[0].tags[2]: no tag of acme/app in the catalog matches "1.5.*": correct it, unless the tag is still to come`,
+			},
+		},
+		{
+			name: "a tag in one of the repositories is enough", licenses: acme + "grants: [{repository: acme/**, tags: [1.4.0]}]",
+			repos: []Repository{app, charts, nightly},
+		},
+		{
+			name: "a repository that the catalog lacks says it once", licenses: acme + "grants: [{repository: acme/tools, tags: [1.4.0]}, {product: app, versions: all}]",
+			repos: []Repository{app, charts, nightly}, want: []string{"a.yaml:27:10: license acme-app: the catalog has no repository acme/tools"},
+		},
+		{
+			name: "a tag pattern that matches digest-like tags only", licenses: acme + "grants: [{repository: acme/nightly, tags: [\"sha256-*\"]}, {product: app, versions: all}]",
+			repos: []Repository{app, charts, nightly},
+			want:  []string{`a.yaml:27:10: grants[0].tags[0]: no tag of acme/nightly in the catalog matches "sha256-*": correct it, unless the tag is still to come`},
+		},
+		{
+			name: "every tag of a repository without tags is meant", licenses: acme + "grants: [{repository: acme/nightly, tags: all}, {product: app, versions: all}]",
+			repos: []Repository{app, charts, nightly},
+		},
+		{
+			name: "a plan's pattern is told once", licenses: acme + "grants: [{product: app, versions: all}]\n---\nkind: Plan\nid: p\ntype: perpetual\nends: never\nupdates: forever\n" +
+				"grants: [{repository: acme/app, tags: [1.4.0, stable]}]\n---\nkind: License\nid: x\ncustomer: acme\nplan: p\n---\nkind: License\nid: y\ncustomer: acme\nplan: p\n",
+			repos: []Repository{app, charts, nightly},
+			want:  []string{`a.yaml:34:10: grants[0].tags[1]: no tag of acme/app in the catalog matches "stable": correct it, unless the tag is still to come`},
+		},
+		{
+			name: "a Public pattern without a tag", licenses: acme + "grants: [{product: app, versions: all}]\n---\nkind: Public\nid: docs\nrepositories: [acme/app, acme/nightly]\ntags: [1.4.0, latest]\n",
+			repos: []Repository{app, charts, nightly},
+			want:  []string{`a.yaml:29:1: tags[1]: no tag of acme/app, acme/nightly in the catalog matches "latest": correct it, unless the tag is still to come`},
 		},
 		{
 			name: "empty grants are meant", licenses: acme + "grants: [{repository: acme/app, tags: []}]",

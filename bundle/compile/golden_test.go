@@ -67,7 +67,9 @@ func TestDataFilesAreAsTheGoldenOnes(t *testing.T) {
 		golden(t, "testdata/small/"+strings.Split(p, "/")[1]+".json", got)
 	}
 	for _, w := range warnings {
-		t.Errorf("warning: %s", w)
+		if w.Kind != warnTag { // the grants are about tags that are still to come
+			t.Errorf("warning: %s", w)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/policies/version"
@@ -28,11 +29,23 @@ func (c *compiler) warnRepository(b *builder) {
 	}
 }
 
-// warnLicenses tells which licenses have grants, but nothing in the catalog that they grant.
+// Kinds of warnings, as they are counted.
+const (
+	warnNothing = "licenses that grant nothing in the catalog"
+	warnTag     = "tag patterns that no tag matches"
+)
+
+func (c *compiler) warnOf(kind string, pos license.Position, format string, args ...any) {
+	c.warnings = append(c.warnings, Warning{pos, kind, fmt.Sprintf(format, args...)})
+}
+
+// warnLicenses tells which licenses have grants, but nothing in the catalog that they grant, and
+// which tag patterns match nothing.
 func (c *compiler) warnLicenses() {
 	if len(c.in.Catalog) == 0 {
 		return
 	}
+	c.warnTags()
 	// Many licenses say the same.
 	known := map[string]bool{}
 	grants := func(g license.Grant) bool {
@@ -54,7 +67,7 @@ func (c *compiler) warnLicenses() {
 			continue
 		}
 		if !slices.ContainsFunc(l.Grants, grants) {
-			c.warn(l.Pos, "license %s: nothing in the catalog is granted by it", l.ID)
+			c.warnOf(warnNothing, l.Pos, "license %s: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come", l.ID)
 		}
 	}
 }
@@ -73,16 +86,56 @@ func (c *compiler) grantsSomething(g *license.Grant) bool {
 			}
 			continue
 		}
-		for _, r := range c.byName[name] {
-			for tag := range r.Tags {
-				if _, ok := version.DigestTag(tag); ok {
-					continue
-				}
-				if slices.ContainsFunc(g.Tags, func(p string) bool { return version.MatchTag(p, tag) }) {
-					return true
-				}
+		if slices.ContainsFunc(g.Tags, func(p string) bool { return c.hasTag(name, p) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasTag reports whether a repository has a tag that the pattern matches.
+func (c *compiler) hasTag(name, pattern string) bool {
+	for _, r := range c.byName[name] {
+		for tag := range r.Tags {
+			if _, ok := version.DigestTag(tag); !ok && version.MatchTag(pattern, tag) {
+				return true
 			}
 		}
 	}
 	return false
+}
+
+// warnTags tells which tag patterns match no tag of the repositories that they are about. Of those
+// without any repository in the catalog something is said elsewhere.
+func (c *compiler) warnTags() {
+	type about struct{ repositories, tag string }
+	known := map[about]bool{}
+	ask := func(pos license.Position, path string, repositories, tags []string) {
+		key := strings.Join(repositories, ", ")
+		for i, tag := range tags {
+			matched, ok := known[about{key, tag}]
+			if !ok {
+				var names []string
+				for _, r := range repositories {
+					names = append(names, c.expand(r)...)
+				}
+				matched = len(names) == 0 || tag == "*" || slices.ContainsFunc(names, func(name string) bool { return c.hasTag(name, tag) })
+				known[about{key, tag}] = matched
+			}
+			if !matched {
+				c.warnOf(warnTag, pos, "%stags[%d]: no tag of %s in the catalog matches %q: correct it, unless the tag is still to come", path, i, key, tag)
+			}
+		}
+	}
+	for _, l := range c.licenses {
+		for n := range l.Grants {
+			if g := &l.Grants[n]; g.Product == "" {
+				ask(g.Pos, fmt.Sprintf("grants[%d].", n), []string{g.Repository}, g.Tags)
+			}
+		}
+	}
+	for i := range c.set.Public {
+		p := &c.set.Public[i]
+		ask(p.Pos, "", p.Repositories, p.Tags)
+	}
 }

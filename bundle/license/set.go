@@ -2,7 +2,6 @@ package license
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"sort"
 	"strings"
@@ -158,36 +157,4 @@ func (p *parser) replacements(s *Set) {
 		}
 		old.ReplacedAt = min(old.ReplacedAt, l.terms.starts)
 	}
-}
-
-// Warnings lists what is allowed and probably not meant, in order of place: a second trial of
-// one customer for one product, and a constraint that names a pre-release whose channel is not
-// granted.
-func (s *Set) Warnings() Errors {
-	var out Errors
-	trials := make(map[[2]string]*License)
-	for i := range s.Licenses {
-		l := &s.Licenses[i]
-		for n := range l.Grants {
-			g := &l.Grants[n]
-			at := fmt.Sprintf("grants[%d]", n)
-			for _, v := range g.PreReleases {
-				if !slices.Contains(g.Channels, v.Channel()) {
-					out = append(out, &FieldError{g.Pos, at + ".versions", fmt.Sprintf(
-						"names the pre-release %s, whose channel %s the grant does not have: add it to `channels`", v, v.Channel())})
-				}
-			}
-			if l.Type != Trial || g.Product == "" || g.Empty() {
-				continue
-			}
-			key := [2]string{l.Customer, g.Product}
-			if first := trials[key]; first != nil && first != l {
-				out = append(out, &FieldError{g.Pos, at + ".product", fmt.Sprintf(
-					"a second trial of %s for customer %s: the first is %s at %s", g.Product, l.Customer, first.ID, first.Pos)})
-			} else {
-				trials[key] = l
-			}
-		}
-	}
-	return out.sorted()
 }

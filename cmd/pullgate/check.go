@@ -1,74 +1,180 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/pullgate/pullgate/bundle/compile"
 	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/pullgate/pullgate/policies"
 	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 )
 
+// mostOfAKind is how many warnings of a kind check prints unless asked for all.
+const mostOfAKind = 20
+
 func checkCommand() *cobra.Command {
-	var catalogFile, data string
+	var f struct {
+		catalog, data, at string
+		schema, verbose   bool
+	}
 	cmd := &cobra.Command{
 		Use:   "check DIR",
 		Short: "Say what is wrong with a directory of license files",
-		Long: `Reads all license files below DIR and reports every mistake at once, as
+		Long: `Reads all license files and vendor rules below DIR and reports every mistake at once, as
   file:line:column: path: what is wrong, what would be right
-on standard output. Warnings are printed too and change nothing about the exit code.
+on standard output. What is allowed and probably not meant is a warning; it changes nothing about
+the exit code. With a catalog (--catalog, or the last crawl under --data) check also warns about
+what the catalog lacks. Of each kind of warning the first 20 are printed, and all with --verbose.
 
 Exit codes: 0 clean (warnings included), 1 mistakes, 2 the directory cannot be read.`,
-		Example: "  pullgate check licenses",
-		Args:    cobra.ExactArgs(1),
+		Example: `  pullgate check licenses
+  pullgate check licenses --catalog catalog.yaml --at 2026-12-01T00:00:00Z
+  pullgate check --schema >license.schema.json`,
+		Args: func(_ *cobra.Command, args []string) error {
+			switch {
+			case f.schema && len(args) > 0:
+				return fmt.Errorf("--schema reads no files: leave out %s", strings.Join(args, " "))
+			case f.schema || len(args) == 1:
+				return nil
+			case len(args) == 0:
+				return errors.New("no directory: name that of the license files, like `pullgate check licenses`")
+			default:
+				return fmt.Errorf("%d directories: name one, like `pullgate check %s`; its folders are read too", len(args), args[0])
+			}
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			out := cmd.OutOrStdout()
+			if f.schema {
+				_, err := out.Write(license.Schema())
+				return err
+			}
+			at := time.Now()
+			if f.at != "" {
+				var err error
+				if at, err = time.Parse(time.RFC3339, f.at); err != nil {
+					return fmt.Errorf("--at %q: want an instant like 2026-12-31T12:00:00Z", f.at)
+				}
+			}
 			snap, err := source.Dir{Path: args[0]}.Load(cmd.Context())
-			var wrong license.Errors
-			if errors.As(err, &wrong) {
-				fmt.Fprintln(out, err)
-				fmt.Fprintf(cmd.ErrOrStderr(), "mistakes: %d; nothing is used until they are mended\n", len(wrong))
-				return errNo
+			if wrong, ok := errors.AsType[license.Errors](err); ok {
+				return mistakes(cmd, err, len(wrong), checkRules(args[0]))
 			}
 			if err != nil {
 				return err
 			}
-			repositories, err := questionCatalog(snap.Set, catalogFile, data, false)
+			repositories, err := questionCatalog(snap.Set, f.catalog, f.data, false)
 			if err != nil {
 				return err
 			}
-			warnings, err := checkCompile(snap, repositories)
+			in := compileInput(snap, repositories)
+			in.IssuedAt = at.Unix()
+			_, warnings, err := compile.Compile(in)
 			if err != nil {
-				fmt.Fprintln(out, err)
-				return errNo
+				return mistakes(cmd, nil, 0, err)
 			}
-			for _, w := range snap.Set.Warnings() {
-				fmt.Fprintf(out, "warning: %s\n", w)
+			all := warningsOf(snap.Set.Warnings(at.Unix()))
+			if len(repositories) > 0 { // else every repository would be missing from the catalog
+				for _, w := range warnings {
+					all = append(all, warning{w.Pos, w.Kind, w.String()})
+				}
 			}
-			for _, w := range warnings {
-				fmt.Fprintf(out, "warning: %s\n", w)
-			}
+			printWarnings(out, all, f.verbose)
 			fmt.Fprintf(out, "ok: registries %d, products %d, customers %d, licenses %d\n",
 				len(snap.Set.Registries), len(snap.Set.Products), len(snap.Set.Customers), len(snap.Set.Licenses))
 			return nil
 		},
 	}
-	addCatalogFlags(cmd, &catalogFile, &data)
+	addCatalogFlags(cmd, &f.catalog, &f.data)
+	cmd.Flags().StringVar(&f.at, "at", "", "`instant` as of which warnings about time are given, in RFC 3339 (default: now)")
+	cmd.Flags().BoolVar(&f.schema, "schema", false, "print the JSON Schema of license files, for editors, and check nothing")
+	cmd.Flags().BoolVarP(&f.verbose, "verbose", "v", false, "print every warning, not the first 20 of each kind")
 	return cmd
 }
 
-// checkCompile compiles without signing, for what only the compiler notices.
-func checkCompile(snap *source.Snapshot, repositories []compile.Repository) ([]compile.Warning, error) {
-	in := compileInput(snap, repositories)
-	_, warnings, err := compile.Compile(in)
-	if len(repositories) == 0 {
-		return nil, err // without a catalog every repository would be missing from it
+// mistakes prints the mistakes of license files, n of them, and those of rules.
+func mistakes(cmd *cobra.Command, licenses error, n int, rules error) error {
+	for _, err := range []error{licenses, rules} {
+		if err != nil {
+			fmt.Fprintln(cmd.OutOrStdout(), err)
+		}
 	}
-	return warnings, err
+	if rules != nil {
+		n += strings.Count(rules.Error(), "\n") + 1
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "mistakes: %d; nothing is used until they are mended\n", n)
+	return errNo
+}
+
+// checkRules checks the vendor rules of a directory whose license files have mistakes, so that all
+// are told at once. A rule that cannot be read is told with those.
+func checkRules(dir string) error {
+	entries, _ := os.ReadDir(filepath.Join(dir, "rules")) // without the folder there are none
+	rules := map[string][]byte{}
+	for _, e := range entries {
+		name := e.Name()
+		if filepath.Ext(name) != ".rego" || strings.HasSuffix(name, "_test.rego") || strings.HasPrefix(name, ".") {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.Join(dir, "rules", name)); err == nil {
+			rules["rules/"+name] = text
+		}
+	}
+	return policies.Check(rules)
+}
+
+// warning is one of the licenses or one of the compiler.
+type warning struct {
+	pos  license.Position
+	kind string
+	text string
+}
+
+func warningsOf(ws []license.Warning) []warning {
+	var out []warning
+	for _, w := range ws {
+		out = append(out, warning{w.Pos, w.Kind, w.String()})
+	}
+	return out
+}
+
+// printWarnings prints warnings in order of place, of each kind the first ones only unless all are
+// asked for, and counts them when there are many.
+func printWarnings(out io.Writer, ws []warning, all bool) {
+	slices.SortStableFunc(ws, func(a, b warning) int {
+		return cmp.Or(strings.Compare(a.pos.File, b.pos.File), cmp.Compare(a.pos.Line, b.pos.Line), cmp.Compare(a.pos.Column, b.pos.Column))
+	})
+	count := map[string]int{}
+	var kinds []string
+	for _, w := range ws {
+		if count[w.kind]++; count[w.kind] == 1 {
+			kinds = append(kinds, w.kind)
+		}
+		if all || count[w.kind] <= mostOfAKind {
+			fmt.Fprintf(out, "warning: %s\n", w.text)
+		}
+	}
+	slices.SortStableFunc(kinds, func(a, b string) int { return cmp.Or(count[b]-count[a], strings.Compare(a, b)) })
+	var counted []string
+	for _, kind := range kinds {
+		if n := count[kind] - mostOfAKind; n > 0 && !all {
+			fmt.Fprintf(out, "warning: ... and %d more %s; --verbose prints all\n", n, kind)
+		}
+		counted = append(counted, fmt.Sprintf("%d %s", count[kind], kind))
+	}
+	if len(ws) > mostOfAKind {
+		fmt.Fprintf(out, "warnings: %d: %s\n", len(ws), strings.Join(counted, ", "))
+	}
 }
 
 func addCatalogFlags(cmd *cobra.Command, file, data *string) {
