@@ -44,7 +44,9 @@ id: nothing
 -- rules/office.rego --
 package vendor.office
 
-deny contains {"code": "outside", "message": "not from the office"} if not startswith(input.request.address, "10.")
+deny contains {"code": "outside", "message": "not from the office"} if not _inside
+
+_inside if startswith(input.request.address, "10.")
 -- decisions --
 `
 
