@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -31,32 +30,24 @@ func Check(rules map[string][]byte) error {
 	if len(rules) == 0 {
 		return nil
 	}
-	c := newChecker(rules)
-	c.packages()
+	c := &checker{modules: map[string]*ast.Module{}, wholes: map[*ast.Location]bool{}}
+	for _, file := range slices.Sorted(maps.Keys(rules)) {
+		c.parse(file, rules[file])
+	}
 	c.compile()
 	return c.result()
 }
 
 // checker gathers what is wrong with a set of rules.
 type checker struct {
-	modules map[string]*ast.Module // those that parse, by file
-	errs    []*RuleError
-}
-
-func newChecker(rules map[string][]byte) *checker {
-	c := &checker{modules: map[string]*ast.Module{}}
-	for _, file := range slices.Sorted(maps.Keys(rules)) {
-		m, err := ast.ParseModuleWithOpts(file, string(rules[file]), parserOptions())
-		switch {
-		case err != nil:
-			c.opa(file, err)
-		case m == nil:
-			c.refuse(file, nil, "the file is empty: write `package vendor.NAME` and rules below it, or delete it")
-		default:
-			c.modules[file] = m
-		}
-	}
-	return c
+	modules  map[string]*ast.Module // those that parse and have a vendor's package, by file
+	rules    map[string][]*ast.Rule // their rules, references resolved, by package and name: data.vendor.region.inside
+	broken   bool                   // a file is missing from modules
+	wholes   map[*ast.Location]bool // where the whole input is read, and refused
+	reaches  bool                   // a reference into data was refused: it may also close a circle
+	errs     []*RuleError
+	fromOPA  []*RuleError // of the compiler, but for those said better by errs
+	ofOthers []*RuleError // of the compiler, in modules of the library
 }
 
 func parserOptions() ast.ParserOptions {
@@ -65,56 +56,22 @@ func parserOptions() ast.ParserOptions {
 
 // refuse notes what is wrong at a place, of a file as a whole without one.
 func (c *checker) refuse(file string, at *ast.Location, format string, args ...any) {
-	e := &RuleError{File: file, Line: 1, Column: 1, Msg: fmt.Sprintf(format, args...)}
+	c.errs = append(c.errs, ruleError(file, at, fmt.Sprintf(format, args...)))
+}
+
+func ruleError(file string, at *ast.Location, msg string) *RuleError {
+	e := &RuleError{File: file, Line: 1, Column: 1, Msg: msg}
 	if at != nil {
-		e.Line, e.Column = at.Row, at.Col
+		e.Line, e.Column = at.Row, max(at.Col, 1) // the end of a file is in column 0
 	}
-	c.errs = append(c.errs, e)
-}
-
-// opa notes errors of OPA's parser and compiler.
-func (c *checker) opa(file string, err error) {
-	var list ast.Errors
-	if !errors.As(err, &list) {
-		c.refuse(file, nil, "%v", err)
-		return
-	}
-	for _, e := range list {
-		msg := e.Message
-		if e.Details != nil {
-			msg += ": " + strings.Join(e.Details.Lines(), "; ")
-		}
-		at := file
-		if e.Location != nil && e.Location.File != "" {
-			at = e.Location.File
-		}
-		c.refuse(at, e.Location, "%s", strings.Join(strings.Fields(msg), " "))
-	}
-}
-
-// packages refuses packages other than vendor.<name>.
-func (c *checker) packages() {
-	for file, m := range c.modules {
-		if path := m.Package.Path; len(path) != 3 || path[1].Value.Compare(ast.String("vendor")) != 0 || !isName(path[2]) {
-			c.refuse(file, m.Package.Loc(), "%s: a rule's package is `package vendor.NAME`, NAME of a-z, 0-9 and _, beginning with a letter", m.Package)
-		}
-	}
-}
-
-// isName reports whether a term is a string [a-z][a-z0-9_]*.
-func isName(t *ast.Term) bool {
-	s, ok := t.Value.(ast.String)
-	if !ok || s == "" || s[0] < 'a' || s[0] > 'z' {
-		return false
-	}
-	return strings.Trim(string(s), "abcdefghijklmnopqrstuvwxyz0123456789_") == ""
+	return e
 }
 
 // ofTheLibrary are the library's modules, parsed, and one that gives rules the schemas.
 var ofTheLibrary = sync.OnceValue(func() map[string]*ast.Module {
 	out := map[string]*ast.Module{}
 	texts := Modules()
-	texts["vendor/schemas"] = []byte(`# METADATA
+	texts[RulesDir+"schemas"] = []byte(`# METADATA
 # scope: subpackages
 # schemas:
 #   - input: schema.input
@@ -131,27 +88,96 @@ package vendor
 	return out
 })
 
-// compile compiles rules and library, as strictly as it gets.
+// compile compiles rules and library, as strictly as it gets, and looks at the rules as soon as
+// their references are resolved: imports and aliases hide nothing then, and everything still has
+// its place. Without some of the files the compiler would report what it misses; it goes no
+// further.
 func (c *checker) compile() {
 	modules := maps.Clone(ofTheLibrary())
 	for file, m := range c.modules {
 		modules["rules "+file] = m
 	}
+	capabilities := Capabilities()
+	capabilities.Builtins = ast.CapabilitiesForThisVersion().Builtins // calls refuses the others, and the compiler goes on
 	compiler := ast.NewCompiler().WithStrict(true).WithSchemas(Schemas()).WithUseTypeCheckAnnotations(true).
-		WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1).SetErrorLimit(0)
-	if compiler.Compile(modules); compiler.Failed() {
-		c.opa("", compiler.Errors)
+		WithCapabilities(capabilities).WithDefaultRegoVersion(ast.RegoV1).SetErrorLimit(0).
+		WithStageAfterID(ast.StageResolveRefs, ast.CompilerStageDefinition{
+			Name: "CheckVendorRules",
+			Stage: func(resolving *ast.Compiler) *ast.Error {
+				c.look(resolving.Modules)
+				return nil
+			},
+		})
+	if c.broken {
+		compiler = compiler.WithOnlyStagesUpTo(ast.StageResolveRefs)
 	}
+	if compiler.Compile(modules); compiler.Failed() {
+		c.compilerErrors(compiler.Errors)
+	}
+}
+
+// look looks at the rules, whose references are resolved.
+func (c *checker) look(modules map[string]*ast.Module) {
+	c.rules = map[string][]*ast.Rule{}
+	for file := range c.modules {
+		for _, rule := range modules["rules "+file].Rules {
+			name := nameOf(rule)
+			c.rules[name] = append(c.rules[name], rule)
+		}
+	}
+	permitted := map[string]bool{} // packages whose rules may read the whole input
+	for _, m := range c.modules {
+		if uncacheable(m.Annotations, "package", "subpackages") {
+			permitted[m.Package.Path.String()] = true
+		}
+	}
+	for _, file := range slices.Sorted(maps.Keys(c.modules)) {
+		m := c.modules[file]
+		for i, rule := range modules["rules "+file].Rules {
+			c.head(file, rule)
+			c.reads(file, rule, permitted[m.Package.Path.String()] || uncacheable(m.Rules[i].Annotations, "rule", "document"))
+			c.negations(file, rule)
+			c.calls(file, rule)
+		}
+	}
+	c.boundaries()
+	c.mistaken()
+}
+
+// nameOf is a rule's package and name: data.vendor.region.inside.
+func nameOf(rule *ast.Rule) string {
+	return rule.Module.Package.Path.String() + "." + headName(rule)
+}
+
+// headName is the first word of a rule's head.
+func headName(rule *ast.Rule) string {
+	if ref := rule.Head.Ref(); len(ref) > 0 {
+		if v, ok := ref[0].Value.(ast.Var); ok {
+			return string(v)
+		}
+	}
+	return ""
 }
 
 // result is everything that is wrong, sorted, once.
 func (c *checker) result() error {
-	slices.SortStableFunc(c.errs, func(a, b *RuleError) int {
+	if len(c.errs)+len(c.fromOPA) == 0 {
+		c.errs = c.ofOthers
+	}
+	said := map[RuleError]bool{}
+	var list []*RuleError
+	for _, e := range append(c.errs, c.fromOPA...) {
+		if !said[*e] {
+			list = append(list, e)
+		}
+		said[*e] = true
+	}
+	slices.SortFunc(list, func(a, b *RuleError) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Msg, b.Msg))
 	})
-	var all []error
-	for _, e := range slices.CompactFunc(c.errs, func(a, b *RuleError) bool { return *a == *b }) {
-		all = append(all, e)
+	all := make([]error, len(list))
+	for i, e := range list {
+		all[i] = e
 	}
 	return errors.Join(all...)
 }

@@ -192,7 +192,7 @@ func TestEvaluationsAfterCloseFail(t *testing.T) {
 func TestAFailingRuleIsNamedWithoutItsValues(t *testing.T) {
 	w := shop(t)
 	w.modules = library(denyAll + `
-decision := to_number(secret) if {
+decision := time.parse_rfc3339_ns(secret) if {
 	input.action == "pull"
 }
 

@@ -357,7 +357,7 @@ decision := {"allow": false, "code": "anonymous", "until": "never"} if {
 `,
 		"a failing builtin": `decision := ` + yes + ` if {
 	_asked
-	to_number(input.resource.kind) == 1
+	time.parse_rfc3339_ns(input.resource.kind) == 1
 }
 `,
 	}
