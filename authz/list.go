@@ -17,15 +17,37 @@ func namesOf(t *Target, visible []int) []string {
 	return slices.Compact(names)
 }
 
-// referrersOf are the descriptors of one artifact type, or all; never nil.
-func referrersOf(t *Target, artifactType string) []Descriptor {
-	list := make([]Descriptor, 0, len(t.Referrers))
-	for _, d := range t.Referrers {
-		if artifactType == "" || d.ArtifactType == artifactType {
-			list = append(list, d)
+// referrers lists the descriptors of one artifact type, or all, that the subject may pull: one
+// may be a revoked digest, or a version of its own that a vendor rule denies. Most share the
+// candidates of their subject, and with them an entry of the cache.
+func (q *question) referrers(reg Registry, subject Subject) error {
+	d := q.d
+	d.Referrers = make([]Descriptor, 0, len(q.target.Referrers))
+	asked := map[[32]byte]Verdict{}
+	for _, found := range q.target.Referrers {
+		if q.req.ArtifactType != "" && found.ArtifactType != q.req.ArtifactType {
+			continue
+		}
+		r := *q.req
+		r.Kind, r.Digest, r.Path = KindManifest, found.Digest, "/v2/"+q.req.Repository+"/manifests/"+found.Digest
+		t := q.gen.Resolve(reg, &r)
+		in := &Input{Time: q.at, Subject: subject, Action: r.Kind.Action(), Kind: r.Kind, Target: &t, Request: &r}
+		key, cacheable := q.gen.Key(in)
+		v, known := asked[key]
+		if !known || !cacheable {
+			e, _, err := q.judge(subject, &r, &t)
+			if err != nil {
+				return err
+			}
+			v = e.Verdict
+			asked[key] = v
+		}
+		d.Verdict.Until = min(d.Verdict.Until, v.Until)
+		if v.Allow {
+			d.Referrers = append(d.Referrers, found)
 		}
 	}
-	return list
+	return nil
 }
 
 // catalog decides about GET /v2/_catalog: the list of those repositories whose own list the

@@ -114,7 +114,7 @@ func (q *question) resource(reg Registry) error {
 	case KindTags:
 		d.Names = namesOf(t, e.Visible)
 	case KindReferrers:
-		d.Referrers = referrersOf(t, r.ArtifactType)
+		return q.referrers(reg, subject)
 	}
 	return nil
 }

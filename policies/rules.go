@@ -11,6 +11,22 @@ import (
 // RulesDir is where a bundle has the vendor's modules.
 const RulesDir = "vendor/"
 
+// RulesGrant reports whether one of the rules may grant.
+func RulesGrant(rules map[string][]byte) bool {
+	for file, text := range rules {
+		m, err := ast.ParseModuleWithOpts(file, string(text), parserOptions())
+		if err != nil {
+			continue // Check has refused it
+		}
+		for _, rule := range m.Rules {
+			if headName(rule) == "grant" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // RulePackages returns the names of the packages vendor.<name> of rules that Check accepts,
 // sorted, each once. A bundle has them as data.pullgate.rules: the library asks no others.
 func RulePackages(rules map[string][]byte) ([]string, error) {

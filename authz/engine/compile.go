@@ -33,6 +33,7 @@ type policy struct {
 	allData  string    // a ref to everybody's licenses, "" when there is none
 	rules    []string  // packages of vendor rules, sorted
 	headers  []string  // upstream headers that vendor rules may set, lower case
+	grants   bool      // a vendor rule may grant
 }
 
 // newPolicy compiles a bundle's Rego, or returns last when it is of the same.
@@ -54,7 +55,7 @@ func newPolicy(modules map[string][]byte, last *policy) (*policy, error) {
 	if p.rules, err = policies.RulePackages(rules); err != nil {
 		return nil, fmt.Errorf("vendor rules: %w", err)
 	}
-	p.headers = policies.UpstreamHeaders(rules)
+	p.headers, p.grants = policies.UpstreamHeaders(rules), policies.RulesGrant(rules)
 	if p.compiler, err = compileModules(modules); err != nil {
 		return nil, fmt.Errorf("compile policy: %w", err)
 	}

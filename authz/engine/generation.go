@@ -168,9 +168,11 @@ func names(table map[string]int64, name string, at int64) bool {
 }
 
 // Repositories returns the repositories of the index that a license of the customer or a Public
-// document names, whatever the time: the policy decides about each.
+// document names, whatever the time, and all where a vendor rule may grant: the policy decides
+// about each.
 func (g *generation) Repositories(reg authz.Registry, id string) []string {
 	c, err := g.store.customer(id)
+	all := g.policy.grants && c != nil
 	if err != nil || c == nil {
 		c = &customer{}
 	}
@@ -182,7 +184,7 @@ func (g *generation) Repositories(reg authz.Registry, id string) []string {
 		name := repo.Name()
 		_, product := c.products[repo.Product()]
 		_, byName := c.repositories[name]
-		if product || byName || open != nil && member(open, name) != nil {
+		if all || product || byName || open != nil && member(open, name) != nil {
 			list = append(list, name)
 		}
 	}
@@ -244,7 +246,7 @@ func (g *generation) Visible(ctx context.Context, in *authz.Input) (indexes []in
 	n := len(in.Target.Candidates)
 	ask := func(name string, query *rego.PreparedEvalQuery) (ast.Value, error) {
 		limits := &g.engine.limits
-		b := newBudget(ctx, limits.VisibleSteps+n*limits.VisibleEach, limits.VisibleTime)
+		b := newBudget(ctx, limits.visible(n, g.grants(in), len(g.policy.rules)), limits.VisibleTime)
 		return g.ask(ctx, g.engine.lists, name, query, in, candidates, b)
 	}
 	v, err := ask(visibleQuery, &g.visible)

@@ -14,7 +14,7 @@ type Limits struct {
 	DecisionEach  int           // 100 for each pair of a grant and a candidate: a layer that many versions share has many
 	DecisionTime  time.Duration // default 20 ms, longer in the proportion in which pairs add steps
 	VisibleSteps  int           // default 500, and
-	VisibleEach   int           // 400 for each candidate
+	VisibleEach   int           // 400 for each candidate, as much for each vendor package and half for each grant that it meets
 	VisibleTime   time.Duration // default 2 s; it also bounds DecisionTime
 }
 
@@ -42,6 +42,11 @@ func (l *Limits) decision(pairs int) (steps int, t time.Duration) {
 	steps = l.DecisionSteps + pairs*l.DecisionEach
 	grown := time.Duration(float64(l.DecisionTime) * float64(steps) / float64(l.DecisionSteps))
 	return steps, max(l.DecisionTime, min(grown, l.VisibleTime))
+}
+
+// visible is what a list of so many candidates may take.
+func (l *Limits) visible(candidates, grants, packages int) (steps int) {
+	return l.VisibleSteps + candidates*l.VisibleEach*(2+2*packages+grants)/2
 }
 
 var (

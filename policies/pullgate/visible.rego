@@ -105,15 +105,24 @@ _let_through contains i if {
 	_lenient
 	some tag, indexes in _tags
 	count(indexes & _undenied) == 0
-	candidates := _candidates(indexes)
-	[level, _, nearest, _] := miss.nearest(candidates) with input.action as "pull"
+	_lets_through(tag, _candidates(indexes))
+	some i in indexes
+}
+
+_lets_through(_, candidates) if {
+	data.pullgate.rules == {}
+	[level, _, nearest, _] := miss.nearest(candidates)
+	miss.lenient(level, nearest)
+}
+
+_lets_through(tag, candidates) if {
+	data.pullgate.rules != {}
+	miss.refusal.allow with input.action as "pull"
 		with input.resource.kind as "manifest"
 		with input.resource.tag as tag
 		with input.resource.path as _path(tag)
 		with input.request.path as _path(tag)
 		with input.resource.candidates as candidates
-	miss.lenient(level, nearest)
-	some i in indexes
 }
 
 _lenient if {
