@@ -113,6 +113,9 @@ func (tl explained) standing() string {
 		out = "terminated " + tl.after(s.Terminates)
 	case license.StateEnded:
 		out = "ended " + tl.after(s.Ends)
+		if s.Grace != s.Ends {
+			out += ", its grace " + tl.after(s.Grace)
+		}
 	}
 	switch tl.License.Enforcement { // these refusals are lenient, those above are not
 	case "warn":
