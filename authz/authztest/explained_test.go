@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/engine"
 )
 
@@ -125,6 +126,19 @@ message: MESSAGE`},
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+func TestOfSeveralCandidatesTheFurthestAreShown(t *testing.T) {
+	failed := func(check int, code authz.Code) []authz.FailedCheck {
+		return []authz.FailedCheck{{Miss: authz.Miss{Check: check, Code: code}, Why: "it is"}}
+	}
+	lines, vendor := whyGrant(&authz.ConsideredGrant{
+		License: "l", Grant: 1, Covers: "all", Misses: &authz.Miss{Check: 9, Code: "outside_update_window"},
+		Outcomes: []authz.GrantOutcome{{Candidates: []int{1}, Failed: failed(9, "outside_update_window")}, {Candidates: []int{0}, Failed: failed(3, "version_not_granted")}},
+	})
+	if diff := cmp.Diff([]string{"grant l/1 (all) fails", "  check 9, outside_update_window: it is"}, lines); diff != "" || vendor {
+		t.Error(diff)
 	}
 }
 

@@ -75,6 +75,11 @@ GET /4 allow
 	if len(results) != 2 || len(results[0].Problems) == 0 || len(results[1].Problems) != 0 {
 		t.Errorf("%+v", results)
 	}
+	again := &echoDoor{}
+	r = Runner{Door: again, Catalog: noCatalog, Select: func(line int, _ string) bool { return line == s.Steps[4].Line }}
+	if _, err := r.Run(t.Context(), s); err != nil || !slices.Equal(again.asked, []string{"/4"}) {
+		t.Errorf("asked %q, error %v", again.asked, err)
+	}
 	if !slices.Contains(results[0].Why, "asked as anonymous from 127.0.0.1 at 2026-01-02T00:00:00Z") {
 		t.Errorf("why: %q", results[0].Why)
 	}

@@ -96,6 +96,7 @@ id: acme
 -- rules/r_test.rego --
 -- rules/deep/r.rego --
 -- notes.txt --
+-- a.yaml --
 -- decisions --
 GET /v2/ allow
 at noon
@@ -112,12 +113,13 @@ GET /v2/ allow license
 		`x.txtar:5: section "rules/r_test.rego": Rego tests are files of their own, beside the rules`,
 		`x.txtar:6: section "rules/deep/r.rego": rules lie directly in rules/`,
 		`x.txtar:7: unknown section "notes.txt": want *.yaml, rules/*.rego, decisions or refusals`,
-		"x.txtar:9: a question before the first `at`: scripts have no clock of their own; write `at 2026-03-01T00:00:00Z` above it",
-		"x.txtar:10: at noon: want an instant such as 2026-03-01T00:00:00Z",
-		"x.txtar:11: no expectation: want allow, deny, reply or same after the path; did you mean `as`?",
-		"x.txtar:12: from home: want an IP address such as 203.0.113.9",
-		"x.txtar:13: code comes twice; an answer has one",
-		"x.txtar:14: license: what? want `license ID`",
+		`x.txtar:8: section "a.yaml" comes twice; put both into one`,
+		"x.txtar:10: a question before the first `at`: scripts have no clock of their own; write `at 2026-03-01T00:00:00Z` above it",
+		"x.txtar:11: at noon: want an instant such as 2026-03-01T00:00:00Z",
+		"x.txtar:12: no expectation: want allow, deny, reply or same after the path; did you mean `as`?",
+		"x.txtar:13: from home: want an IP address such as 203.0.113.9",
+		"x.txtar:14: code comes twice; an answer has one",
+		"x.txtar:15: license: what? want `license ID`",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Error(diff)
@@ -166,8 +168,11 @@ func TestFilesLineAddsADirectory(t *testing.T) {
 		"licenses/tests/first.txtar":  "files ..\n" + question,
 		"licenses/tests/second.txtar": "files ../../linked\n" + question,
 	})
-	if err := os.Symlink("licenses", filepath.Join(dir, "linked")); err != nil {
-		t.Fatal(err)
+	shared := tree(t, map[string]string{"c.yaml": "kind: Customer\nid: c\n"})
+	for link, to := range map[string]string{"linked": "licenses", "licenses/shared": shared} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for script, files := range map[string]string{"first": "licenses", "second": "linked"} {
 		s, err := ReadScript(filepath.Join(dir, "licenses/tests", script+".txtar"))
@@ -175,7 +180,7 @@ func TestFilesLineAddsADirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := filepath.ToSlash(filepath.Join(dir, files))
-		if diff := cmp.Diff([]string{at + "/acme.yaml", at + "/eu/b.yml"}, slices.Sorted(maps.Keys(s.Licenses))); diff != "" {
+		if diff := cmp.Diff([]string{at + "/acme.yaml", at + "/eu/b.yml", at + "/shared/c.yaml"}, slices.Sorted(maps.Keys(s.Licenses))); diff != "" {
 			t.Error(diff)
 		}
 		if string(s.Rules["r.rego"]) != "package vendor.r\n" || len(s.Rules) != 1 {
