@@ -38,7 +38,7 @@ Exit codes: 0 all passed, 1 some failed or rules are covered less than --coverag
   pullgate test -v --run 'globex.txtar:1[0-9]:' licenses
   pullgate test --junit report.xml --coverage-floor 90 licenses
   pullgate test --watch licenses`,
-		Args: cobra.MinimumNArgs(1),
+		DisableFlagParsing: true, // parse does
 	}
 	fl := cmd.Flags()
 	fl.StringVar(&f.run, "run", "", "run only what matches this regular `expression`: a file's path, FILE:LINE: TEXT, or the name of a Rego test")
@@ -48,6 +48,13 @@ Exit codes: 0 all passed, 1 some failed or rules are covered less than --coverag
 	fl.Float64Var(&f.floor, "coverage-floor", 0, "exit code 1 when a file of rules is covered less than this many `percent`; implies --coverage")
 	fl.BoolVar(&f.watch, "watch", false, "run again after every change, until interrupted")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		args, err := parseTestFlags(cmd, args)
+		if err != nil {
+			return err
+		}
+		if help, _ := fl.GetBool("help"); help {
+			return cmd.Help()
+		}
 		t, err := newTests(&f, args)
 		if err != nil {
 			return err
@@ -58,6 +65,30 @@ Exit codes: 0 all passed, 1 some failed or rules are covered less than --coverag
 		return t.run(cmd.Context(), cmd.OutOrStdout())
 	}
 	return cmd
+}
+
+// parseTestFlags parses the flags and returns the directories. It knows -run as well, which those
+// who use `go test` type; pflag would take it for three flags of one letter.
+func parseTestFlags(cmd *cobra.Command, args []string) ([]string, error) {
+	args = slices.Clone(args)
+	for i, arg := range args {
+		if arg == "--" {
+			break
+		}
+		if arg == "-run" || strings.HasPrefix(arg, "-run=") {
+			args[i] = "-" + arg
+		}
+	}
+	cmd.DisableFlagParsing = false
+	err := cmd.ParseFlags(args)
+	if err != nil {
+		return nil, cmd.FlagErrorFunc()(cmd, err)
+	}
+	dirs := cmd.Flags().Args()
+	if help, _ := cmd.Flags().GetBool("help"); len(dirs) == 0 && !help {
+		return nil, fmt.Errorf("which directory? see `%s --help`", cmd.CommandPath())
+	}
+	return dirs, nil
 }
 
 // tests is what `pullgate test` was asked to do.
