@@ -60,7 +60,7 @@ id: acme
 }
 
 func BenchmarkCompile(b *testing.B) {
-	for _, size := range []struct{ customers, images int }{{10_000, 100}, {100, 10_000}} {
+	for _, size := range []struct{ customers, images int }{{10_000, 100}, {100_000, 100}, {100, 10_000}} {
 		b.Run(fmt.Sprintf("customers=%d/images=%d", size.customers, size.images), func(b *testing.B) {
 			in := benchmarkInput(b, size.customers, size.images)
 			b.ReportAllocs()

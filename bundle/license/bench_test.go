@@ -39,6 +39,20 @@ func BenchmarkParse(b *testing.B) {
 	}
 }
 
+func BenchmarkWarnings(b *testing.B) {
+	const customers = 100_000
+	set, err := Parse(large(customers))
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run(fmt.Sprintf("customers=%d", customers), func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			set.Warnings(1_800_000_000)
+		}
+	})
+}
+
 func BenchmarkSchedule(b *testing.B) {
 	set, err := Parse(large(1))
 	if err != nil {

@@ -53,6 +53,10 @@ var (
 // constraintInstead says what is wrong with a text that is no constraint and what would be right:
 // what other tools mean by it, where that can be said here, else an example.
 func constraintInstead(s string, err error) error {
+	const like = "write one like \">=1.0.0 <2.0.0\", a list of exact versions, or `all`"
+	if len(s) > 512 { // the most that is read; what is longer is not looked through so often
+		return fmt.Errorf("%w: %s", err, like)
+	}
 	t := strings.TrimSpace(strings.NewReplacer("≥", ">=", "≤", "<=", "≠", "!=", "\u00a0", " ").Replace(s))
 	if m := quotesAround.FindStringSubmatch(t); m != nil {
 		t = m[1]
@@ -88,7 +92,6 @@ func constraintInstead(s string, err error) error {
 	if _, err := version.ParseConstraint(t); err == nil && t != "" && len(t) < 100 {
 		return fmt.Errorf("%q is no constraint here: write %q", s, t)
 	}
-	const like = "write one like \">=1.0.0 <2.0.0\", a list of exact versions, or `all`"
 	if m := noOperand.FindStringSubmatch(s); m != nil {
 		return fmt.Errorf("%q is no constraint: no version stands behind %q: %s", s, m[1], like)
 	}

@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // kinds are the documents a license file may have.
@@ -157,15 +160,56 @@ func (p *parser) known(kind string) string {
 func (p *parser) each(kind string, f func(*document, *object)) {
 	known := append(make([]string, 0, 32), "kind", "id")
 	for _, doc := range p.order {
-		if doc.kind != kind {
-			continue
-		}
-		o := &object{v: value{p: p, n: doc.n, missing: doc.pos}, known: known}
-		f(doc, o)
-		o.done()
-		// Customers and licenses are many: what is kept of them is in the Set.
-		if kind == "Customer" || kind == "License" && doc.n.get("replaces") == nil {
-			doc.n = nil
+		if doc.kind == kind {
+			p.read(doc, known, f)
 		}
 	}
+}
+
+// read calls f with a document, whose fields known has; known is not kept.
+func (p *parser) read(doc *document, known []string, f func(*document, *object)) {
+	o := &object{v: value{p: p, n: doc.n, missing: doc.pos}, known: known}
+	f(doc, o)
+	o.done()
+	// Customers and licenses are many: what is kept of them is in the Set.
+	if doc.kind == "Customer" || doc.kind == "License" && doc.n.get("replaces") == nil {
+		doc.n = nil
+	}
+}
+
+// part is how many licenses are read at a time; it is no number of processors, so that what is
+// reported is the same on every machine.
+const part = 4096
+
+// licenses reads the licenses, parts of them side by side: they refer to documents of other kinds
+// only, which have been read, and to other licenses by id.
+func (p *parser) licenses() []License {
+	var docs []*document
+	for _, doc := range p.order {
+		if doc.kind == "License" {
+			docs = append(docs, doc)
+		}
+	}
+	out := make([]License, len(docs))
+	errs := make([]Errors, (len(docs)+part-1)/part)
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range errs {
+		group.Go(func() error {
+			q := newParser()
+			q.docs = p.docs
+			known := append(make([]string, 0, 32), "kind", "id")
+			for n := i * part; n < min((i+1)*part, len(docs)); n++ {
+				q.read(docs[n], known, func(d *document, o *object) {
+					out[n] = q.license(d, o)
+					q.inCalendar(d, &out[n])
+				})
+			}
+			errs[i] = q.errs
+			return nil
+		})
+	}
+	_ = group.Wait() // no function fails: mistakes are collected
+	p.errs = append(p.errs, slices.Concat(errs...)...)
+	return out
 }

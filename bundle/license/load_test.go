@@ -2,6 +2,7 @@ package license
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -154,4 +155,50 @@ func (f unreadableFS) Open(name string) (fs.File, error) {
 		return nil, &os.PathError{Op: "open", Path: name, Err: os.ErrPermission}
 	}
 	return f.MapFS.Open(name)
+}
+
+// Licenses are read in parts: where a part ends makes no difference.
+func TestManyLicensesAreReadAsFewAre(t *testing.T) {
+	const n = 2*part + 100
+	text := func(mistakes bool) map[string][]byte {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "kind: License\nid: l%d\ncustomer: acme\nplan: gold\nstarts: 2026-01-01\n", i)
+			if i >= part && i < part+50 {
+				fmt.Fprintf(&b, "replaces: l%d\n", i-part) // of the part before, and of the next
+			}
+			if mistakes && i%1000 == 7 {
+				fmt.Fprintf(&b, "grace: %dD\n", i)
+			}
+			b.WriteString("---\n")
+		}
+		return map[string][]byte{"base.yaml": []byte(base), "x.yaml": []byte(b.String())}
+	}
+	set, err := Parse(text(false))
+	if err != nil || len(set.Licenses) != n {
+		t.Fatal(err)
+	}
+	replaced := 0
+	for i := range set.Licenses {
+		l := &set.Licenses[i]
+		if len(l.Grants) != 1 || l.Schedule(0).Ends != instant(t, "2027-01-01T00:00:00Z") {
+			t.Fatalf("%s: %+v", l.ID, l)
+		}
+		if l.ReplacedAt != Never {
+			replaced++
+		}
+	}
+	if replaced != 50 {
+		t.Errorf("%d licenses are replaced", replaced)
+	}
+	_, err = Parse(text(true))
+	var all Errors
+	if !errors.As(err, &all) || len(all) != (n+993)/1000 {
+		t.Fatalf("%d mistakes: %.500v", len(all), err)
+	}
+	for i, e := range all {
+		if want := fmt.Sprintf("grace: \"%dD\" is no period: write P%dD", 1000*i+7, 1000*i+7); !strings.HasSuffix(e.Error(), want) || i > 0 && e.Pos.Line <= all[i-1].Pos.Line {
+			t.Errorf("mistake %d: %v, want %s", i, e, want)
+		}
+	}
 }

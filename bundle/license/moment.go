@@ -46,6 +46,9 @@ func parseMoment(s string) (moment, error) {
 		if strings.Count(fixed, ":") == 1 {
 			fixed += ":00"
 		}
+		if _, err := parseMoment(fixed + "Z"); err != nil {
+			return moment{}, fmt.Errorf("%q is no instant of the calendar: %s", s, noInstant(fixed+"Z"))
+		}
 		return moment{}, fmt.Errorf("%q needs an offset, nobody can know which instant is meant: write %sZ, or one like %s+01:00, or a date", s, fixed, fixed)
 	case nearlyDate.MatchString(s):
 		return moment{}, fmt.Errorf("%q is no date: write four digits for the year and two for month and day, like %s", s, dateLike(s))
@@ -55,9 +58,16 @@ func parseMoment(s string) (moment, error) {
 		if digits := strings.ReplaceAll(offset, ":", ""); offset != "Z" {
 			offset = digits[:3] + ":" + cmp.Or(digits[3:], "00")
 		}
-		return moment{}, fmt.Errorf("%q is no instant as RFC 3339 has it: write %sT%s%s%s", s, m[1], m[2], cmp.Or(m[3], ":00"), offset)
+		fixed := m[1] + "T" + m[2] + cmp.Or(m[3], ":00") + offset
+		if _, err := parseMoment(fixed); err != nil {
+			return moment{}, fmt.Errorf("%q is no instant of the calendar: %s", s, noInstant(fixed))
+		}
+		return moment{}, fmt.Errorf("%q is no instant as RFC 3339 has it: write %s", s, fixed)
 	}
 	if m := offsetDate.FindStringSubmatch(s); m != nil {
+		if _, err := parseMoment(m[1]); err != nil {
+			return moment{}, fmt.Errorf("%q is no day of the calendar: %s", s, noDay(m[1]))
+		}
 		return moment{}, fmt.Errorf("%q: a date is a whole day of the zone and has no offset: write %s, or an instant like %sT12:00:00Z", s, m[1], m[1])
 	}
 	if _, err := ParsePeriod(s); err == nil {
@@ -92,6 +102,13 @@ func noInstant(s string) string {
 	return "hours go from 00 to 23, minutes and seconds from 00 to 59, offsets to 23:59"
 }
 
+func twoDigits(s string) string {
+	if len(s) == 1 {
+		return "0" + s
+	}
+	return s
+}
+
 // dateLike is the date that a text in another form means where that is certain, else an example.
 func dateLike(s string) string {
 	m := nearlyDate.FindStringSubmatch(s)
@@ -105,8 +122,8 @@ func dateLike(s string) string {
 		}
 	}
 	if len(year) == 4 && len(day) <= 2 {
-		fixed := fmt.Sprintf("%s-%02s-%02s", year, month, day)
-		if _, err := time.Parse(time.DateOnly, fixed); err == nil {
+		fixed := year + "-" + twoDigits(month) + "-" + twoDigits(day)
+		if _, err := parseMoment(fixed); err == nil {
 			return fixed
 		}
 	}

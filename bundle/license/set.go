@@ -81,10 +81,7 @@ func sorted[T any](docs []T, of func(*T) string) []T {
 
 // set reads the collected documents. It is complete when nothing was reported.
 func (p *parser) set() *Set {
-	s := &Set{
-		Customers: make([]Customer, 0, len(p.docs["Customer"])),
-		Licenses:  make([]License, 0, len(p.docs["License"])),
-	}
+	s := &Set{Customers: make([]Customer, 0, len(p.docs["Customer"]))}
 	p.each("Registry", func(d *document, o *object) { s.Registries = append(s.Registries, p.registry(d, o)) })
 	released := make(map[string]bool)
 	p.each("Release", func(d *document, o *object) {
@@ -106,10 +103,7 @@ func (p *parser) set() *Set {
 	})
 	p.each("Plan", func(d *document, o *object) { s.Plans = append(s.Plans, p.plan(d, o)) })
 	p.each("Customer", func(d *document, o *object) { s.Customers = append(s.Customers, p.customer(d, o)) })
-	p.each("License", func(d *document, o *object) {
-		s.Licenses = append(s.Licenses, p.license(d, o))
-		p.inCalendar(d, &s.Licenses[len(s.Licenses)-1])
-	})
+	s.Licenses = p.licenses()
 	p.each("Public", func(d *document, o *object) { s.Public = append(s.Public, p.public(d, o)) })
 
 	s.Registries = sorted(s.Registries, func(r *Registry) string { return r.ID })

@@ -35,9 +35,6 @@ func (w *warner) shadows() {
 func (w *warner) shadowed(licenses []*License, i, n int) {
 	l := licenses[i]
 	g := &l.Grants[n]
-	if g.Empty() {
-		return // it says that nothing is granted, and refusals say which part is missing
-	}
 	path := fmt.Sprintf("grants[%d]", n)
 	for m := range l.Grants {
 		// Of two that cover each other the first stays.
@@ -65,6 +62,7 @@ func (w *warner) shadowed(licenses []*License, i, n int) {
 // covers reports whether g has every version or tag that o has, and names the same or more.
 func (g *Grant) covers(o *Grant) bool {
 	switch {
+	// A grant of nothing says so, and refusals say which part of it is missing.
 	case g.Empty() || o.Empty() || (g.Product == "") != (o.Product == ""):
 		return false
 	case g.Product != "":

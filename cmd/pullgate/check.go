@@ -1,13 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -19,9 +16,6 @@ import (
 	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 )
-
-// mostOfAKind is how many warnings of a kind check prints unless asked for all.
-const mostOfAKind = 20
 
 func checkCommand() *cobra.Command {
 	var f struct {
@@ -83,7 +77,7 @@ Exit codes: 0 clean (warnings included), 1 mistakes, 2 the directory cannot be r
 			if err != nil {
 				return mistakes(cmd, nil, 0, err)
 			}
-			all := warningsOf(snap.Set.Warnings(at.Unix()))
+			all := append(warningsOf(snap.Set.Warnings(at.Unix())), stray(args[0])...)
 			if len(repositories) > 0 { // else every repository would be missing from the catalog
 				for _, w := range warnings {
 					all = append(all, warning{w.Pos, w.Kind, w.String()})
@@ -131,50 +125,6 @@ func checkRules(dir string) error {
 		}
 	}
 	return policies.Check(rules)
-}
-
-// warning is one of the licenses or one of the compiler.
-type warning struct {
-	pos  license.Position
-	kind string
-	text string
-}
-
-func warningsOf(ws []license.Warning) []warning {
-	var out []warning
-	for _, w := range ws {
-		out = append(out, warning{w.Pos, w.Kind, w.String()})
-	}
-	return out
-}
-
-// printWarnings prints warnings in order of place, of each kind the first ones only unless all are
-// asked for, and counts them when there are many.
-func printWarnings(out io.Writer, ws []warning, all bool) {
-	slices.SortStableFunc(ws, func(a, b warning) int {
-		return cmp.Or(strings.Compare(a.pos.File, b.pos.File), cmp.Compare(a.pos.Line, b.pos.Line), cmp.Compare(a.pos.Column, b.pos.Column))
-	})
-	count := map[string]int{}
-	var kinds []string
-	for _, w := range ws {
-		if count[w.kind]++; count[w.kind] == 1 {
-			kinds = append(kinds, w.kind)
-		}
-		if all || count[w.kind] <= mostOfAKind {
-			fmt.Fprintf(out, "warning: %s\n", w.text)
-		}
-	}
-	slices.SortStableFunc(kinds, func(a, b string) int { return cmp.Or(count[b]-count[a], strings.Compare(a, b)) })
-	var counted []string
-	for _, kind := range kinds {
-		if n := count[kind] - mostOfAKind; n > 0 && !all {
-			fmt.Fprintf(out, "warning: ... and %d more %s; --verbose prints all\n", n, kind)
-		}
-		counted = append(counted, fmt.Sprintf("%d %s", count[kind], kind))
-	}
-	if len(ws) > mostOfAKind {
-		fmt.Fprintf(out, "warnings: %d: %s\n", len(ws), strings.Join(counted, ", "))
-	}
 }
 
 func addCatalogFlags(cmd *cobra.Command, file, data *string) {
