@@ -136,6 +136,7 @@ func (g *Gate) Explain(ctx context.Context, r *Request) (*Decision, *Explanation
 	frozen.cfg.Cache, frozen.cfg.Shared = nil, nil
 	gen := g.cfg.Engine.Generation()
 	if gen == nil {
+		frozen.cfg.Engine = witnessed{}
 		return frozen.decide(ctx, r), &Explanation{KeyExpires: Never}, nil
 	}
 	w := &witness{Generation: gen}
@@ -212,10 +213,15 @@ func (w *witness) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
 	return v, err
 }
 
-// witnessed is an engine that has a witness.
+// witnessed is an engine that has a witness, or nothing.
 type witnessed struct{ w *witness }
 
-func (e witnessed) Generation() Generation { return e.w }
+func (e witnessed) Generation() Generation {
+	if e.w == nil {
+		return nil
+	}
+	return e.w
+}
 
 // judged is one question to the policy with its answer.
 type judged struct {

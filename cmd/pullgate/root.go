@@ -77,7 +77,8 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		initCommand(), checkCommand(), testCommand(), decideCommand(),
+		initCommand(), checkCommand(), testCommand(),
+		decideCommand(), explainCommand(), whatCanCommand(), whoCanCommand(),
 		bundleCommand(), catalogCommand(), keyCommand(),
 		serveCommand(), decisionsCommand(), configCommand(), versionCommand(),
 	)
@@ -111,17 +112,19 @@ func eachCommand(cmd *cobra.Command, f func(*cobra.Command)) {
 // addOutput adds -o and returns a function that resolves it: table on a terminal, else json.
 func addOutput(cmd *cobra.Command) func() (string, error) {
 	format := cmd.Flags().StringP("output", "o", "", "table or json (default: table on a terminal, else json, one object a line for lists)")
-	return func() (string, error) {
-		switch *format {
-		case "table", "json":
-			return *format, nil
-		case "":
-			if f, ok := cmd.OutOrStdout().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-				return "table", nil
-			}
-			return "json", nil
-		default:
-			return "", fmt.Errorf("-o %s: want table or json", *format)
+	return func() (string, error) { return outputFormat(cmd, *format) }
+}
+
+func outputFormat(cmd *cobra.Command, format string) (string, error) {
+	switch format {
+	case "table", "json":
+		return format, nil
+	case "":
+		if f, ok := cmd.OutOrStdout().(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+			return "table", nil
 		}
+		return "json", nil
+	default:
+		return "", fmt.Errorf("-o %s: want table or json", format)
 	}
 }

@@ -1,0 +1,139 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"testing"
+)
+
+// explaining is a generation that explains whatever verdict it is told to.
+type explaining struct {
+	*fakeGeneration
+	explain func(*Input) (*Reasoning, error)
+}
+
+func (g *explaining) Generation() Generation { return g }
+
+func (g *explaining) Explain(_ context.Context, in *Input) (*Reasoning, error) { return g.explain(in) }
+
+// same explains the verdict that the fake generation gives.
+func same(g *fakeGeneration) func(*Input) (*Reasoning, error) {
+	return func(in *Input) (*Reasoning, error) {
+		v, err := g.Evaluate(context.Background(), in)
+		return &Reasoning{Verdict: v, Licenses: 3}, err
+	}
+}
+
+func newExplaining(change ...func(*fakeGeneration)) *explaining {
+	g := newGeneration()
+	for _, c := range change {
+		c(g)
+	}
+	return &explaining{g, same(g)}
+}
+
+func engineOf(e Engine) func(*GateConfig) { return func(c *GateConfig) { c.Engine = e } }
+
+func TestExplainRecordsNothingAndAsksNoCache(t *testing.T) {
+	g, cache := newExplaining(), mapCache{}
+	b := newBench(g.fakeGeneration, engineOf(g), withCache(cache))
+	b.Decide(t.Context(), pull())
+	records, entries, evaluations := len(b.records), len(cache), g.evaluations.Load()
+	d, x, err := b.Explain(t.Context(), pull())
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, d, OutcomeAllow, 200, CodeOK)
+	if d.ID != "" || d.Cached != "none" || len(b.records) != records || len(cache) != entries {
+		t.Errorf("id %q, cached %s, %d records, %d entries", d.ID, d.Cached, len(b.records)-records, len(cache)-entries)
+	}
+	if g.evaluations.Load() == evaluations {
+		t.Error("the answer came from the cache")
+	}
+	if len(x.Asked) != 1 || x.Asked[0].Licenses != 3 || x.Asked[0].Repository != "acme/app" || x.Asked[0].Verdict.License != "acme-app" {
+		t.Errorf("asked %+v", x.Asked)
+	}
+	if x.Caller != (Subject{Customer: "acme", Key: "ci", Via: "key"}) || !x.Repository || !x.Reference || !x.Named || x.KeyExpires != Never {
+		t.Errorf("explanation %+v", x)
+	}
+}
+
+func TestExplainOfEveryKind(t *testing.T) {
+	g := newExplaining(func(g *fakeGeneration) { g.repositories = []string{"a", "b"} })
+	b := newBench(g.fakeGeneration, engineOf(g))
+	for _, k := range askedKinds {
+		d, x, err := b.Explain(t.Context(), with(kind(k)))
+		want := 1
+		if k == KindCatalog {
+			want = 2
+		}
+		if err != nil || d.Outcome != OutcomeAllow && d.Outcome != OutcomeAnswer || len(x.Asked) != want {
+			t.Errorf("%s: %v, outcome %d, asked %+v", k, err, d.Outcome, x.Asked)
+		}
+		if k == KindCatalog && (x.Asked[1].Repository != "b" || x.Asked[1].Licenses != 0) {
+			t.Errorf("catalog: %+v", x.Asked)
+		}
+	}
+}
+
+func TestExplainWithoutAPolicy(t *testing.T) {
+	g := newExplaining()
+	for name, tt := range map[string]struct {
+		engine Engine
+		r      *Request
+		code   Code
+	}{
+		"malformed":       {g, with(kind(KindMalformed)), CodeMalformed},
+		"unsupported":     {g, with(kind(KindUnsupported)), CodeUnsupported},
+		"another host":    {g, with(func(r *Request) { r.Host = "elsewhere.example" }), CodeUnknownRepository},
+		"no bundle":       {witnessed{}, pull(), CodeNotReady},
+		"an old bundle":   {newExplaining(func(g *fakeGeneration) { g.notAfter = noon }), pull(), CodeStale},
+		"a rule at fault": {newExplaining(func(g *fakeGeneration) { g.evaluate = failing }), pull(), CodeInternalError},
+	} {
+		d, x, err := newBench(g.fakeGeneration, engineOf(tt.engine)).Explain(t.Context(), tt.r)
+		if err != nil || d.Code != tt.code || x == nil || len(x.Asked) != 0 {
+			t.Errorf("%s: %v, %s, %+v", name, err, d.Code, x)
+		}
+	}
+}
+
+func failing(context.Context, *Input) (Verdict, error) { return Verdict{}, errors.New("boom") }
+
+func TestExplainOfSomebodyWithoutARight(t *testing.T) {
+	g := newExplaining(func(g *fakeGeneration) { g.evaluate = denying(CodeNotGranted); g.named = false })
+	b := newBench(g.fakeGeneration, engineOf(g))
+	d, x, err := b.Explain(t.Context(), pull())
+	expect(t, d, OutcomeDeny, 404, CodeUnknownRepository)
+	if err != nil || x.Named || d.PolicyCode != CodeNotGranted || x.Asked[0].Verdict.Code != CodeNotGranted {
+		t.Errorf("%v, %+v", err, x)
+	}
+	if d, x, _ := b.Explain(t.Context(), with(nobody)); d.Status != 401 || x.Refusal != CodeAnonymous || x.Named {
+		t.Errorf("nobody: %+v", x)
+	}
+}
+
+func TestExplainMustExplainTheVerdict(t *testing.T) {
+	base := Verdict{Allow: true, Code: CodeOK, License: "a", Grant: "a/0", Until: 7}
+	for name, change := range map[string]func(*Verdict){
+		"another answer":  func(v *Verdict) { v.Allow = false },
+		"another code":    func(v *Verdict) { v.Code = CodeGrace },
+		"another license": func(v *Verdict) { v.License = "b" },
+		"another grant":   func(v *Verdict) { v.Grant = "a/1" },
+		"another until":   func(v *Verdict) { v.Until = 8 },
+	} {
+		g := newExplaining(func(g *fakeGeneration) { g.evaluate = answering(base) })
+		g.explain = func(*Input) (*Reasoning, error) {
+			v := base
+			change(&v)
+			return &Reasoning{Verdict: v}, nil
+		}
+		d, x, err := newBench(g.fakeGeneration, engineOf(g)).Explain(t.Context(), pull())
+		if !errors.Is(err, ErrNotExplained) || d.Code != CodeOK || len(x.Asked) != 0 {
+			t.Errorf("%s: %v, %s, %+v", name, err, d.Code, x.Asked)
+		}
+	}
+	b := newBench(newGeneration())
+	if d, _, err := b.Explain(t.Context(), pull()); !errors.Is(err, ErrNotExplained) || d.Code != CodeOK {
+		t.Errorf("a generation that explains nothing: %v, %s", err, d.Code)
+	}
+}

@@ -1,0 +1,443 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pullgate/pullgate/authz"
+)
+
+// explainWidth is how many columns the text for people has.
+const explainWidth = 100
+
+// explainShown is how many candidates are shown one by one.
+const explainShown = 8
+
+// print says it to people.
+func (e *explanation) print(w io.Writer) error {
+	p := &page{zone: e.zone()}
+	e.printQuestion(p)
+	e.printAnswer(p)
+	for i := range e.x.Asked {
+		if e.r.Kind == authz.KindCatalog {
+			re := &e.x.Asked[i]
+			p.line("  ", "%s: %s %s %s", re.Repository, allowWord(re.Verdict.Allow), re.Verdict.Code, re.Verdict.License)
+			continue
+		}
+		e.printReasoning(p, &e.x.Asked[i])
+	}
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
+func (e *explanation) printQuestion(p *page) {
+	r, res := e.r, &e.d.Resource
+	if r.Kind == authz.KindVersion {
+		p.line("", "%s@%s", r.Product, r.Version)
+	} else {
+		p.line("", "%s %s%s", r.Method, r.Host, r.Path)
+	}
+	var about []string
+	add := func(format, text string) {
+		if text != "" {
+			about = append(about, fmt.Sprintf(format, text))
+		}
+	}
+	add("%s", r.Kind.String())
+	add("repository %s", res.Repository)
+	add("product %s", res.Product)
+	add("tag %s", res.Tag)
+	add("version %s", res.Version)
+	p.field("asks for", "%s", strings.Join(about, ", "))
+	if res.Digest != "" {
+		p.field("digest", "%s", res.Digest)
+	}
+	if r.Kind != authz.KindVersion && res.Repository != "" {
+		p.field("catalog", "%s", e.known())
+	}
+	p.field("at", "%s", p.moment(e.d.Time.Unix()))
+	p.field("asked by", "%s", e.asker(p))
+}
+
+func (e *explanation) known() string {
+	switch {
+	case !e.x.Repository:
+		return "has no such repository"
+	case e.r.Kind == authz.KindTags:
+		return fmt.Sprintf("knows the repository, %d tags", e.x.Tags)
+	case !e.x.Reference:
+		return "knows the repository, not what is asked for"
+	}
+	return "knows it"
+}
+
+func (e *explanation) asker(p *page) string {
+	s := e.x.Caller
+	text := "nobody"
+	if s.Customer != "" {
+		text = fmt.Sprintf("customer %s, %s %s", s.Customer, s.Via, s.Key)
+	}
+	if e.r.Address.IsValid() {
+		text += fmt.Sprintf(", from %s", e.r.Address)
+	}
+	if e.x.KeyExpires != authz.Never {
+		text += fmt.Sprintf("; the key expires %s", p.moment(e.x.KeyExpires))
+	}
+	if e.x.Refusal != "" {
+		text += fmt.Sprintf("; check 1 fails: %s", e.x.Refusal)
+	}
+	switch e.x.OutOfScope {
+	case "address":
+		text += "; check 1 fails: the key may not be used from this address"
+	case "repository":
+		text += "; check 1 fails: the key may not be used for this repository"
+	}
+	return text
+}
+
+func (e *explanation) printAnswer(p *page) {
+	d := e.d
+	p.line("", "")
+	p.line("", "%s %s (HTTP %d)", allowWord(e.allowed()), d.Code, d.Status)
+	if hidden := e.hidden(); hidden != "" {
+		p.field("hidden", "%s; the policy's own code is %s", hidden, d.PolicyCode)
+	} else if d.PolicyCode != "" && d.PolicyCode != d.Code {
+		p.field("policy", "its own code is %s", d.PolicyCode)
+	}
+	if v := &d.Verdict; v.Enforcement != "" {
+		p.field("let through", "the license's enforcement is %s: %s would be refused", v.Enforcement, v.Code)
+	}
+	if re := e.reasoning(); re != nil && re.Banned {
+		p.field("banned", "check 2 fails: the customer is banned, no license counts")
+	}
+	if d.Verdict.Message != "" {
+		p.field("message", "%s", d.Verdict.Message)
+	}
+	if seen := e.seen(); seen != "" && strings.TrimRight(d.Verdict.Message, ".") != seen {
+		p.field("customer sees", "%s", seen)
+	}
+	for _, w := range d.Verdict.Warnings {
+		p.field("warning", "%s: %s", w.Code, w.Message)
+	}
+	if d.Verdict.License != "" {
+		p.field("license", "%s", d.Verdict.License)
+	}
+	if d.Pinned != "" {
+		p.field("delivers", "%s", d.Pinned)
+	}
+	if d.Names != nil {
+		p.field("lists", "%s", shortList(d.Names, explainShown))
+	}
+	if d.Verdict.Until == authz.Never {
+		p.field("until", "nothing is known that would change it")
+	} else {
+		p.field("until", "%s: %s", p.moment(d.Verdict.Until), strings.Join(e.boundaries(), "; "))
+	}
+	changes := e.changes()
+	for i, c := range changes {
+		switch {
+		case i > 0:
+			c = "and " + c
+		case len(changes) > 1:
+			c = "all of: " + c
+		}
+		p.field("would change it", "%s", c)
+	}
+}
+
+func (e *explanation) printReasoning(p *page, re *authz.Reasoning) {
+	if len(re.Candidates) > 0 {
+		p.line("", "")
+		p.line("", "Candidates: %d", len(re.Candidates))
+	}
+	for i := range re.Candidates {
+		if i == explainShown && len(re.Candidates) > explainShown+1 {
+			p.line("  ", "and %d more: -o json has all", len(re.Candidates)-explainShown)
+			break
+		}
+		p.line("  ", "%s", p.candidate(&re.Candidates[i], slices.Contains(re.Gone, i)))
+	}
+	p.line("", "")
+	switch {
+	case len(re.Grants) > 0:
+		p.line("", "Grants that name it, in the order of reporting: %d", len(re.Grants))
+	case re.Subject.Customer != "":
+		p.line("", "No license names it.")
+	default:
+		p.line("", "Nobody's licenses were asked.")
+	}
+	for i := range re.Grants {
+		e.printGrant(p, re, &re.Grants[i])
+	}
+	if len(re.Grants) > 0 {
+		p.line("", "")
+	}
+	if len(re.Unnamed) > 0 {
+		p.line("", "Licenses that do not name it: %d of %d: %s", len(re.Unnamed), re.Licenses, strings.Join(re.Unnamed, ", "))
+	}
+	for _, d := range re.Public {
+		if len(d.Candidates) > 0 {
+			p.line("", "Public document %s opens %s", d.ID, candidateNames(re, d.Candidates))
+		} else if e.r.Kind == authz.KindTags {
+			p.line("", "Public document %s opens tags of it", d.ID)
+		} else {
+			p.line("", "Public document %s names the repository and does not open this", d.ID)
+		}
+	}
+	printVendor(p, &re.Vendor)
+	if len(re.Grants) > 0 {
+		p.line("", "Checks: 3 named, in range and channel; 4 not revoked; 5 not suspended; 6 started; 7 not terminated; 8 released and not withdrawn; 9 in the update window; 10 features; 11 vendor rules; 12 in its term.")
+	}
+}
+
+func (e *explanation) printGrant(p *page, re *authz.Reasoning, g *authz.ConsideredGrant) {
+	p.line("", "")
+	what := fmt.Sprintf("%s grant %d: %s, %s", g.License, g.Grant, g.Type, shortText(g.Covers))
+	if len(g.Channels) > 0 {
+		what += ", channels " + strings.Join(g.Channels, " ")
+	}
+	if g.Enforcement != "enforce" {
+		what += ", enforcement " + g.Enforcement
+	}
+	switch {
+	case g.Passes != "":
+		what += ": passes, " + string(g.Passes)
+	case g.Misses != nil:
+		what += fmt.Sprintf(": misses by check %d, %s", g.Misses.Check, g.Misses.Code)
+	case g.Inert == "replaced":
+		what += fmt.Sprintf(": does not count, replaced by another license since %s", p.local(g.Clocks.Replaced, g.Zone))
+	default:
+		what += ": does not count, it grants nothing"
+	}
+	p.line("* ", "%s", what)
+	if r := re.Reported; r != nil && r.License == g.License && r.Grant == g.Grant {
+		p.line("  ", "reported: %s", r.Because)
+	}
+	p.line("  ", "%s", p.clocks(g))
+	for i := range g.Outcomes {
+		o := &g.Outcomes[i]
+		names := "the license"
+		if len(o.Candidates) > 0 {
+			names = candidateNames(re, o.Candidates)
+		} else if e.r.Kind != authz.KindTags {
+			names = "what is asked for"
+		}
+		passed := strings.Trim(fmt.Sprint(passedChecks(o)), "[]")
+		if o.Passes != "" {
+			p.line("  ", "%s: passes checks %s", names, passed)
+			continue
+		}
+		for n, f := range o.Failed {
+			word := "also fails"
+			if n == 0 {
+				word = names + ": fails"
+			}
+			p.line("  ", "%s check %d, %s: %s", word, f.Check, f.Code, f.Why)
+		}
+		if passed != "" {
+			p.line("  ", "    passes checks %s", passed)
+		}
+	}
+}
+
+func printVendor(p *page, v *authz.VendorReasoning) {
+	if len(v.Rules) == 0 {
+		return
+	}
+	p.line("", "Vendor rules asked: %s", strings.Join(v.Rules, ", "))
+	for _, d := range v.Deny {
+		p.line("  ", "denies: %s: %s", d.Code, d.Message)
+	}
+	for _, code := range v.Grant {
+		p.line("  ", "grants: %s", code)
+	}
+	for _, w := range v.Warn {
+		p.line("  ", "warns: %s: %s", w.Code, w.Message)
+	}
+	for _, h := range v.Header {
+		p.line("  ", "header to %s: %s: %s", h.To, h.Name, h.Value)
+	}
+}
+
+// candidateNames are those of candidates, some of many. Of a tag that is not the version's own
+// text both are told.
+func candidateNames(re *authz.Reasoning, indexes []int) string {
+	var names []string
+	for _, i := range indexes {
+		c := &re.Candidates[i]
+		name := candidateName(c)
+		if c.Version != "" && c.Tag != "" && c.Tag != c.Version {
+			name += " (tag " + c.Tag + ")"
+		}
+		names = append(names, name)
+	}
+	return shortList(names, 5)
+}
+
+func shortList(names []string, most int) string {
+	if len(names) == 0 {
+		return "nothing"
+	}
+	if len(names) > most+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
+}
+
+func shortText(s string) string {
+	if len(s) > 60 {
+		return s[:57] + "..."
+	}
+	return s
+}
+
+func allowWord(allow bool) string {
+	if allow {
+		return "allow"
+	}
+	return "deny"
+}
+
+// page is text for people, wrapped.
+type page struct {
+	bytes.Buffer
+	zone *time.Location
+}
+
+// field writes a line with a name in front.
+func (p *page) field(name, format string, args ...any) {
+	p.wrap(fmt.Sprintf("  %-17s", name), strings.Repeat(" ", 19), fmt.Sprintf(format, args...))
+}
+
+// line writes a line; what is wrapped stands further in.
+func (p *page) line(indent, format string, args ...any) {
+	p.wrap(indent, strings.Repeat(" ", len(indent)+4), fmt.Sprintf(format, args...))
+}
+
+func (p *page) wrap(first, rest, text string) {
+	begin, lead := p.Len(), len(text)-len(strings.TrimLeft(text, " "))
+	p.WriteString(first + text[:lead])
+	fresh := true
+	for word := range strings.FieldsSeq(printableLine(text)) {
+		if !fresh && p.Len()-begin+1+len(word) > explainWidth {
+			p.WriteByte('\n')
+			begin, fresh = p.Len(), true
+			p.WriteString(rest)
+		}
+		if !fresh {
+			p.WriteByte(' ')
+		}
+		p.WriteString(word)
+		fresh = false
+	}
+	p.WriteByte('\n')
+}
+
+// printableLine keeps a text of a request or a rule from writing to the terminal.
+func printableLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 {
+			return '?'
+		}
+		return r
+	}, s)
+}
+
+// moment is an instant in UTC and on the license's calendar.
+func (p *page) moment(t int64) string {
+	if t == authz.Never || t == authz.Always {
+		return instantText(t)
+	}
+	if p.zone == time.UTC {
+		return instantText(t)
+	}
+	return fmt.Sprintf("%s (%s %s)", instantText(t), time.Unix(t, 0).In(p.zone).Format("2006-01-02 15:04"), p.zone)
+}
+
+// local is an instant on a calendar.
+func (p *page) local(t int64, zone string) string {
+	loc, err := time.LoadLocation(zone)
+	switch {
+	case t == authz.Never:
+		return "never"
+	case t == authz.Always:
+		return "always"
+	case err != nil:
+		return instantText(t)
+	}
+	return time.Unix(t, 0).In(loc).Format("2006-01-02 15:04")
+}
+
+// clocks says the instants of a grant's license that there are.
+func (p *page) clocks(g *authz.ConsideredGrant) string {
+	c := &g.Clocks
+	var out []string
+	add := func(name string, t int64) {
+		if t != authz.Never && t != authz.Always {
+			out = append(out, name+" "+p.local(t, g.Zone))
+		}
+	}
+	add("starts", c.Starts)
+	if c.Ends == authz.Never {
+		out = append(out, "never ends")
+	}
+	add("ends", c.Ends)
+	if c.Updates != c.Ends {
+		add("updates end", c.Updates)
+	}
+	if c.Grace != c.Ends {
+		add("grace ends", c.Grace)
+	}
+	add("terminates", c.Terminates)
+	if g.Keep {
+		out = append(out, "versions are kept until then")
+	}
+	add("revoked", c.Revoked)
+	add("suspended", c.Suspended[0])
+	add("suspension ends", c.Suspended[1])
+	return strings.Join(out, ", ") + " (" + g.Zone + ")"
+}
+
+// candidate says a candidate in a line.
+func (p *page) candidate(c *authz.Candidate, gone bool) string {
+	parts := []string{strings.TrimSpace(c.Product + " " + c.Version)}
+	if parts[0] == "" {
+		parts = nil
+	}
+	if c.Tag != "" {
+		parts = append(parts, "tag "+c.Tag)
+	}
+	if c.Channel != "" {
+		parts = append(parts, "channel "+c.Channel)
+	}
+	if parts == nil {
+		parts = []string{"a text that is no version"}
+	}
+	add := func(name string, t int64) {
+		if t != authz.Never && t != authz.Always {
+			parts = append(parts, name+" "+p.moment(t))
+		}
+	}
+	add("released", c.Released)
+	if c.CountsFrom != c.Released {
+		add("counts from", c.CountsFrom)
+	}
+	add("withdrawn", c.WithdrawnAt)
+	if len(c.Except) > 0 {
+		parts = append(parts, "but for "+strings.Join(c.Except, " "))
+	}
+	if len(c.Requires) > 0 {
+		parts = append(parts, "requires "+strings.Join(c.Requires, " "))
+	}
+	add("digest revoked", c.RevokedAt)
+	if gone {
+		parts = append(parts, "gone since "+p.moment(c.RetiresAt))
+	} else {
+		add("history ends", c.RetiresAt)
+	}
+	return strings.Join(parts, ", ")
+}
