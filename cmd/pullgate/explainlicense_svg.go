@@ -67,8 +67,6 @@ func drawTimeline(tl explained) []byte {
 	p.window = p.use + useHeight + 8
 	p.bottom = p.window + windowHeight + flagGap + down[len(down)-1] + 6
 
-	var body bytes.Buffer
-	p.b, body = body, p.b // the frame needs the height, which the legend says
 	p.grid()
 	p.lanes()
 	p.breaks()
@@ -81,9 +79,10 @@ func drawTimeline(tl explained) []byte {
 	now := p.scale.x(tl.At)
 	p.line(now, p.use-4, now, p.window+windowHeight+4, "now")
 	height := p.legendRows(p.bottom + 30)
-	body, p.b = p.b, bytes.Buffer{}
-	p.frame(height)
-	p.b.Write(body.Bytes())
+	body := bytes.Clone(p.b.Bytes())
+	p.b.Reset()
+	p.frame(height) // the frame needs the height, which the legend says
+	p.b.Write(body)
 	p.b.WriteString("</svg>\n")
 	return p.b.Bytes()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
@@ -259,6 +260,47 @@ func unreadablePicture(svg []byte) error {
 		}
 	}
 	return nil
+}
+
+// docs/explain.md names every field, clock, state, event and phase of the JSON.
+func TestExplainLicenseJSONIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/explain.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	var collect func(v any)
+	collect = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, item := range v {
+				collect(item)
+			}
+		case map[string]any:
+			for name, value := range v {
+				names[name] = true
+				if text, ok := value.(string); ok && slices.Contains([]string{"state", "event", "phase", "word", "versions", "from", "status"}, name) {
+					names[text] = true
+				}
+				collect(value)
+			}
+		}
+	}
+	for id, at := range explainedLicenses {
+		var answer any
+		if err := json.Unmarshal(explainOne(t, id, at, "json"), &answer); err != nil {
+			t.Fatal(err)
+		}
+		collect(answer)
+	}
+	if len(names) < 80 {
+		t.Errorf("only %d names", len(names))
+	}
+	for name := range names {
+		if !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("docs/explain.md does not name `%s`", name)
+		}
+	}
 }
 
 func TestExplainLicenseRefuses(t *testing.T) {
