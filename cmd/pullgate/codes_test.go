@@ -155,6 +155,7 @@ func writeCodesPage(t *testing.T) []byte {
 			}
 		}
 	}
+	entries[ofRules] = &codeEntry{Code: ofRules}
 	addAnswers(t, entries)
 	addLenient(t, entries)
 
@@ -191,12 +192,15 @@ func writeCodesPage(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	var page bytes.Buffer
-	data := map[string]any{"Groups": []codeGroup{allowed, policy, around}, "Warnings": warnings}
+	data := map[string]any{"Groups": []codeGroup{allowed, policy, around}, "Warnings": warnings, "Vendor": entries[ofRules]}
 	if err := template.Must(template.New("page").Parse(string(text))).Execute(&page, data); err != nil {
 		t.Fatal(err)
 	}
 	return page.Bytes()
 }
+
+// ofRules begins the codes of vendor rules, which share an entry.
+const ofRules = "vendor."
 
 // addAnswers asks the examples and keeps what comes back, each once.
 func addAnswers(t *testing.T, entries map[string]*codeEntry) {
@@ -206,6 +210,9 @@ func addAnswers(t *testing.T, entries map[string]*codeEntry) {
 		t.Fatal(err)
 	}
 	add := func(code string, a codeAnswer) {
+		if strings.HasPrefix(code, ofRules) {
+			code, a.As = ofRules, code
+		}
 		if e := entries[code]; e == nil {
 			t.Errorf("%s: nothing describes %s", codesExamples, code)
 		} else if !slices.Contains(e.Answers, a) {
@@ -220,11 +227,11 @@ func addAnswers(t *testing.T, entries map[string]*codeEntry) {
 		a := answerOf(t, r.Answer.Status, r.Answer.Body, rec.ID)
 		warning := r.Answer.Header.Get("Warning")
 		for _, name := range r.Answer.Warnings {
-			if name != string(rec.Code) {
+			if name != string(rec.Code) && !strings.HasPrefix(name, ofRules) {
 				add(name, codeAnswer{Warning: warning})
 			}
 		}
-		if slices.Contains(r.Answer.Warnings, string(rec.Code)) {
+		if slices.Contains(r.Answer.Warnings, string(rec.Code)) || strings.HasPrefix(string(rec.Code), ofRules) {
 			a.Warning = warning
 		}
 		if warning != "" && a.Warning == "" {
@@ -281,7 +288,11 @@ func addLenient(t *testing.T, entries map[string]*codeEntry) {
 	}
 	for _, r := range runScript(t, s) {
 		if rec := r.Answer.Record; rec.Enforcement == "warn" {
-			entries[string(rec.Code)].Lenient = true
+			code := string(rec.Code)
+			if strings.HasPrefix(code, ofRules) {
+				code = ofRules
+			}
+			entries[code].Lenient = true
 		}
 	}
 }
