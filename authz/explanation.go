@@ -125,6 +125,8 @@ type VendorReasoning struct {
 	Grant  []Code
 	Warn   []Warning
 	Header []Header
+	// Boundary are the instants at which they may change, past ones too.
+	Boundary []int64
 }
 
 // Explain decides a request as Decide does, without caches, and says how the decision came

@@ -93,6 +93,8 @@ type explanationDoc struct {
 		Grant  []authz.Code    `json:"grant"`
 		Warn   []authz.Warning `json:"warn"`
 		Header []authz.Header  `json:"header"`
+
+		Boundary []explainedInstant `json:"boundary"`
 	} `json:"vendor"`
 }
 
@@ -145,7 +147,12 @@ func (i *explainedInstant) UnmarshalJSON(b []byte) error {
 func (d *explanationDoc) reasoning(v authz.Verdict) *authz.Reasoning {
 	out := &authz.Reasoning{
 		Verdict: v, Banned: d.Banned, Licenses: d.Licenses, Unnamed: d.Unnamed, Gone: d.Gone,
-		Vendor: authz.VendorReasoning(d.Vendor),
+		Vendor: authz.VendorReasoning{
+			Rules: d.Vendor.Rules, Deny: d.Vendor.Deny, Grant: d.Vendor.Grant, Warn: d.Vendor.Warn, Header: d.Vendor.Header,
+		},
+	}
+	for _, at := range d.Vendor.Boundary {
+		out.Vendor.Boundary = append(out.Vendor.Boundary, int64(at))
 	}
 	for i := range d.Grants {
 		out.Grants = append(out.Grants, d.Grants[i].considered())

@@ -140,6 +140,8 @@ type explainVendorDoc struct {
 	Grant  []authz.Code    `json:"grant"`
 	Warn   []authz.Warning `json:"warn"`
 	Header []authz.Header  `json:"header"`
+	// Boundary are the instants at which they may change.
+	Boundary []*string `json:"boundary"`
 }
 
 func (e *explanation) document() *explainDoc {
@@ -208,6 +210,10 @@ func policyDoc(re *authz.Reasoning) explainPolicyDoc {
 	if v := re.Vendor; len(v.Rules) > 0 {
 		doc.Vendor = &explainVendorDoc{
 			Rules: v.Rules, Deny: orEmpty(v.Deny), Grant: orEmpty(v.Grant), Warn: orEmpty(v.Warn), Header: orEmpty(v.Header),
+			Boundary: []*string{},
+		}
+		for _, at := range v.Boundary {
+			doc.Vendor.Boundary = append(doc.Vendor.Boundary, dated(at))
 		}
 	}
 	return doc

@@ -114,7 +114,7 @@ func (e *explanation) printAnswer(p *page) {
 	if re := e.reasoning(); re != nil && re.Banned {
 		p.field("banned", "check 2 fails: the customer is banned, no license counts")
 	}
-	if d.Verdict.Message != "" {
+	if d.Verdict.Message != "" && d.Code == d.Verdict.Code {
 		p.field("message", "%s", d.Verdict.Message)
 	}
 	if seen := e.seen(); seen != "" && strings.TrimRight(d.Verdict.Message, ".") != seen {
@@ -323,7 +323,7 @@ func (p *page) wrap(first, rest, text string) {
 	p.WriteString(first + text[:lead])
 	fresh := true
 	for word := range strings.FieldsSeq(printableLine(text)) {
-		if !fresh && p.Len()-begin+1+len(word) > explainWidth {
+		if !fresh && p.Len()-begin+1+len(word) > explainWidth && len(rest)+len(word) <= explainWidth {
 			p.WriteByte('\n')
 			begin, fresh = p.Len(), true
 			p.WriteString(rest)

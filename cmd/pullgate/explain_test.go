@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -160,5 +162,39 @@ func (d *explainDoor) printed(name string, e *explanation) {
 	}
 	if _, err := json.Marshal(e.document()); err != nil {
 		d.t.Errorf("%s: %v", name, err)
+	}
+}
+
+// docs/explain.md names every field of the JSON.
+func TestExplainJSONIsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../docs/explain.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{"until_what": true, "seen": true, "hidden": true, "enforcement": true, "grant": true}
+	for name := range decisionJSON(&authz.Decision{Names: []string{}}) {
+		names[name] = name != "decision_id"
+	}
+	var collect func(reflect.Type)
+	collect = func(typ reflect.Type) {
+		switch typ.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Array:
+			collect(typ.Elem())
+		case reflect.Struct:
+			for i := range typ.NumField() {
+				name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+				names[name] = true
+				collect(typ.Field(i).Type)
+			}
+		}
+	}
+	collect(reflect.TypeFor[explainDoc]())
+	for name, documented := range names {
+		if documented && !bytes.Contains(page, []byte("`"+name+"`")) {
+			t.Errorf("docs/explain.md does not name `%s`", name)
+		}
+	}
+	if len(names) < 60 {
+		t.Errorf("only %d names", len(names))
 	}
 }

@@ -117,8 +117,8 @@ func (e *explanation) boundaries() []string {
 			at(c.RetiresAt, "the history of %s ends", name)
 			at(c.RevokedAt, "the digest of %s is revoked", name)
 		}
-		if len(re.Vendor.Rules) > 0 && len(out) == 0 {
-			out = append(out, "a boundary of a vendor rule")
+		for _, boundary := range re.Vendor.Boundary {
+			at(boundary, "a boundary of a vendor rule")
 		}
 	}
 	if len(out) == 0 && e.r.Kind == authz.KindTags {

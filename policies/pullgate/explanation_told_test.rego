@@ -10,7 +10,7 @@ told_cases["the only grant"] := {
 		"gone": [],
 		"public": [],
 		"reported": {"license": "a", "grant": 0, "candidate": 0, "because": "no other grant passes"},
-		"vendor": {"rules": [], "deny": [], "grant": [], "warn": [], "header": [], "fault": []},
+		"vendor": {"rules": [], "deny": [], "grant": [], "warn": [], "header": [], "boundary": [], "fault": []},
 		"grants": [{
 			"license": "a", "grant": 0, "type": "subscription", "zone": "UTC", "covers": ">=1.0.0 <2.0.0",
 			"channels": ["stable"], "held": ["sso"], "keep": false, "enforcement": "enforce", "clocks": clocks,
@@ -190,7 +190,7 @@ told_cases["public tags"] := {
 
 told_cases["vendor rules"] := {
 	"products": [product_grant],
-	"rules": {"closed": true, "old": ["1.4.0"], "soon": true, "edition": true, "header": [{"name": "x-a", "value": "1", "to": "client"}]},
+	"rules": {"closed": true, "old": ["1.4.0"], "soon": true, "edition": true, "boundary": ["never", 9], "header": [{"name": "x-a", "value": "1", "to": "client"}]},
 	"want": {"vendor": {
 		"rules": ["fixture"],
 		"deny": [
@@ -200,6 +200,7 @@ told_cases["vendor rules"] := {
 		"grant": ["vendor.fixture.edition"],
 		"warn": [{"code": "vendor.fixture.soon", "message": "soon?over"}],
 		"header": [{"name": "x-a", "value": "1", "to": "client"}],
+		"boundary": [9, "never"],
 		"fault": [],
 	}},
 }
@@ -207,7 +208,7 @@ told_cases["vendor rules"] := {
 told_cases["a vendor rule at fault"] := {
 	"products": [product_grant],
 	"rules": {"boundary": ["2026-01-01"]},
-	"want": {"vendor": {"rules": ["fixture"], "deny": [], "grant": [], "warn": [], "header": [], "fault": ["vendor.fixture.boundary"]}},
+	"want": {"vendor": {"rules": ["fixture"], "deny": [], "grant": [], "warn": [], "header": [], "boundary": ["2026-01-01"], "fault": ["vendor.fixture.boundary"]}},
 }
 
 untold[name] := got if {

@@ -154,7 +154,7 @@ words["features"] := {
 words["a vendor rule"] := {
 	"products": [product_grant],
 	"rules": {"closed": true},
-	"told": [["vendor.fixture.closed: closed", "the vendor rule that says vendor.fixture.closed"]],
+	"told": [["closed", "the vendor rule that says vendor.fixture.closed"]],
 }
 
 words["an end and a grace that ended"] := {

@@ -88,6 +88,7 @@ vendor_rules := {
 	"grant": [code | code := vendor.grant],
 	"warn": vendor.warnings,
 	"header": vendor.headers,
+	"boundary": sort({boundary | some name, _ in data.pullgate.rules; some boundary in data.vendor[name].boundary}),
 	"fault": [rule | rule := vendor.fault],
 }
 

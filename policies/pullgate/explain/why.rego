@@ -59,7 +59,7 @@ why(11, grant, candidate) := sprintf("%s requires %s, the license lacks %s", [
 	concat(", ", _lacking(grant, candidate)),
 ])
 
-why(12, _, _) := sprintf("%s: %s", vendor.denial)
+why(12, _, _) := vendor.denial[1]
 
 why(13, grant, candidate) := sprintf("the license ended %s, %s%s%s", [
 	_ended(grant.clocks.ends, grant),
