@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 
 	"examples/peers": nil,
 	"examples/envoy": nil,
+	"examples/rules": nil,
 	"examples/demo":  {"examples/envoy", "examples/peers"},
 }
 
