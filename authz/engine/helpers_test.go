@@ -271,6 +271,8 @@ func shop(t testing.TB) *world {
 			{Digest: digest("image140"), Kind: index.Manifest, Candidates: []index.Candidate{v140, floating(v140, "1.4")}},
 			{Digest: digest("image200"), Kind: index.Manifest, Candidates: []index.Candidate{v200, floating(v200, "latest")}},
 			{Digest: sig, Kind: index.Manifest, Candidates: []index.Candidate{v140, floating(v140, "1.4")}},
+			{Digest: digest("sbom140"), Kind: index.Manifest, Candidates: []index.Candidate{v140, floating(v140, "1.4")}},
+			{Digest: digest("prov140"), Kind: index.Manifest, Candidates: []index.Candidate{v140, floating(v140, "1.4")}},
 			{Digest: digest("layer140"), Kind: index.Blob, Candidates: []index.Candidate{v140, floating(v140, "1.4")}},
 			{Digest: digest("base"), Kind: index.Blob, Candidates: []index.Candidate{v140, v200}},
 		},
