@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"path"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -28,7 +29,7 @@ func Load(fsys fs.FS) (*Set, error) {
 			errors.As(err, &more)
 			// References to what an unreadable file holds would only mislead.
 			for _, e := range more {
-				if !strings.HasPrefix(e.Msg, "unknown ") {
+				if !unknownReference.MatchString(e.Msg) {
 					l.errs = append(l.errs, e)
 				}
 			}
@@ -37,6 +38,8 @@ func Load(fsys fs.FS) (*Set, error) {
 	}
 	return Parse(l.files)
 }
+
+var unknownReference = regexp.MustCompile(`^unknown (registry|product|plan|customer|license) "`)
 
 type loader struct {
 	fsys  fs.FS

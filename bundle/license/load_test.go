@@ -106,7 +106,7 @@ func TestFilesThatCannotBeReadAreErrors(t *testing.T) {
 	write(t, dir, map[string]string{
 		"a.yaml":   oneCustomer + "a\n",
 		"big.yaml": strings.Repeat("# a comment of some length\n", 10<<20/27),
-		"l.yaml":   "kind: License\nid: l\ncustomer: in-the-missing-file\ntype: rental\n",
+		"l.yaml":   "kind: License\nid: l\ncustomer: in-the-missing-file\ntype: rental\nzone: Mars\ngraze: P1D\n",
 	})
 	for link, target := range map[string]string{"gone.yaml": "nowhere.yaml", "loop": ".", "null.yaml": "/dev/null"} {
 		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
@@ -124,6 +124,8 @@ func TestFilesThatCannotBeReadAreErrors(t *testing.T) {
 		"null.yaml: is no regular file",
 		"folders nest too deep",
 		"l.yaml:4:7: type: is \"rental\"",
+		"l.yaml:5:7: zone: unknown zone \"Mars\"",
+		"l.yaml:6:1: graze: unknown field \"graze\"",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("nothing says %q in\n%.2000s", want, text)

@@ -156,7 +156,8 @@ func (l *License) outlasts(o *License) bool {
 		(first.Ends == Never || (l.Type == Trial) == (o.Type == Trial))
 }
 
-// latest is the schedule of bundles issued as late as can be.
+// latest is the schedule of bundles issued as late as can be. Where Ends is Never, nothing depends
+// on Terminates.
 func (l *License) latest() Schedule {
 	s := l.Schedule(Always)
 	t := &l.terms
@@ -166,9 +167,6 @@ func (l *License) latest() Schedule {
 	s.Ends, s.Grace = Never, Never
 	if t.updates.kind == withTerm {
 		s.Updates = Never
-	}
-	if t.terminates != nil && !t.terminates.fixed {
-		s.Terminates = Never
 	}
 	return s
 }

@@ -87,6 +87,7 @@ func TestGrantsThatOtherLicensesCover(t *testing.T) {
 		{"shorter", twoYears, year, ""},
 		{"starts later", year, strings.Replace(twoYears, "2026-01-01", "2026-01-02", 1), ""},
 		{"a subscription does not say trial_ended", "type: trial\nends: 2026-12-31", twoYears, ""},
+		{"nor one with the same clocks", "type: trial\nstarts: 2026-01-01\nends: 2026-12-31", year, ""},
 		{"a trial covers no subscription", year, "type: trial\nstarts: 2026-01-01\nends: 2027-12-31", ""},
 
 		{"grace within", year + "grace: P14D", twoYears, "a/0 by b/0"},
@@ -107,6 +108,8 @@ func TestGrantsThatOtherLicensesCover(t *testing.T) {
 		{"renews", year + "renews: {every: P1Y}", twoYears, ""},
 		{"renews and is cancelled", year + "renews: {every: P1Y, cancelled: 2026-02-01T00:00:00Z}", twoYears, "a/0 by b/0"},
 		{"renews, but the other never ends", year + "renews: {every: P1Y}", forever, "a/0 by b/0"},
+		{"renews, with the same updates", year + "renews: {every: P1Y}\nupdates: {until: 2026-12-31}", twoYears + "updates: {until: 2026-12-31}", ""},
+		{"renews and its updates too", year + "renews: {every: P1Y}", "type: perpetual\nends: never\nupdates: {until: 2030-12-31}", ""},
 		{"both renew alike", year + "renews: {every: P1Y}", year + "renews: {every: P1Y}", "a/0 by b/0"},
 		{"both renew, one in half the time", year + "renews: {every: P6M}", year + "renews: {every: P1Y}", ""},
 
@@ -120,6 +123,10 @@ func TestGrantsThatOtherLicensesCover(t *testing.T) {
 		{"a feature that is not held", year + "features: {sso: false}", strings.Replace(twoYears, "2027", "2026", 1) + "features: {sso: false}", "a/0 by b/0"},
 		{"features that would be told", year + "features: {nodes: 5}", year + "features: {nodes: 10}", ""},
 		{"another zone", year, strings.Replace(year, "type", "zone: Europe/Berlin\ntype", 1), ""},
+		{
+			"another zone at the same instants, in which the end is announced", "type: subscription\nstarts: 2026-01-01T00:00:00Z\nends: 2026-12-31T00:00:00Z",
+			"type: subscription\nzone: Europe/Berlin\nstarts: 2026-01-01T00:00:00Z\nends: 2026-12-31T00:00:00Z", "",
+		},
 		{"what is over disturbs nobody", "type: subscription\nends: 2025-12-31", "type: subscription\nends: 2026-12-31", ""},
 	} {
 		got := shadowedIn(t, license("a", strings.TrimSpace(c.narrow)+one)+license("b", strings.TrimSpace(c.wide)+many))
@@ -133,6 +140,8 @@ func TestGrantsThatOtherLicensesCover(t *testing.T) {
 		{"another customer's", license("a", year+one[1:]) + strings.Replace(license("b", twoYears+many[1:]), "acme", "globex", 1), ""},
 		{"twice the same: the first stays", license("a", year+one[1:]) + license("b", year+one[1:]), "b/0 by a/0"},
 		{"with features the one that is reported stays", license("a", year+"features: {nodes: 5}"+one) + license("b", year+"features: {nodes: 6}"+one), "b/0 by a/0"},
+		{"a feature less in the wide one", license("a", twoYears+many[1:]) + license("b", year+"features: {sso: true}"+one), ""},
+		{"a feature more in the wide one", license("a", twoYears+"features: {sso: true}"+many) + license("b", year+one[1:]), "b/0 by a/0"},
 		{"one grant of two", license("a", year+"grants: [{product: app, versions: \"1.x\"}, {repository: acme/tools, tags: all}]") + license("b", year+many[1:]), "a/0 by b/0"},
 		{"in a circle of three one stays", license("a", year+one[1:]) + license("b", year+one[1:]) + license("c", year+one[1:]), "b/0 by a/0, c/0 by a/0"},
 	} {

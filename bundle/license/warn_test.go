@@ -45,6 +45,7 @@ func TestWarnings(t *testing.T) {
 		{"trials of two customers, of nothing, and beside a subscription", license("a", "type: trial\nends: 2027-06-30"+grants) +
 			strings.Replace(license("b", "type: trial\nends: 2027-06-30"+grants), "acme", "globex", 1) +
 			license("c", "type: trial\nends: 2027-06-30\ngrants: [{product: app, versions: []}]") + license("d", "plan: gold\nstarts: 2026-06-01\ngrants: [{product: app, versions: \"2.x\"}]"), nil},
+		{"one trial with two grants", license("a", "type: trial\nends: 2027-06-30\ngrants: [{product: app, versions: \"1.x\"}, {product: app, versions: \"2.x\"}]") + license("c", "plan: gold\nstarts: 2026-06-01\ngrants: [{product: app, versions: \"3.x\"}]"), nil},
 		{
 			"a second trial of a plan is told at the license", "kind: Plan\nid: try\ntype: trial\nterm: P90D" + grants + "\n---\n" + license("a", "plan: try\nstarts: 2026-11-01") +
 				license("b", "plan: try\nstarts: 2026-12-01") + license("c", "plan: gold\nstarts: 2026-06-01"),
@@ -104,7 +105,7 @@ func TestWarnings(t *testing.T) {
 		},
 		{"ends in 31 days", license("a", "plan: gold\nstarts: 2026-01-02"), nil},
 		{"ended yesterday", license("a", "plan: gold\nstarts: 2025-12-01\ngrace: P0D"), nil},
-		{"renews every month", license("a", "plan: gold\nstarts: 2026-01-01\nterm: P1M\nrenews: {every: P1M}"), nil},
+		{"renews every week", license("a", "plan: gold\nstarts: 2026-01-01\nterm: P1W\nrenews: {every: P1W}"), nil},
 		{"cancelled, so it ends", license("a", "plan: gold\nstarts: 2026-01-01\nterm: P1M\ngrace: P0D\nrenews: {every: P1M, cancelled: 2026-11-20T00:00:00Z}") + license("b", "plan: gold\nstarts: 2026-06-01\ngrants: [{product: app, versions: \"2.x\"}]"), nil},
 		{
 			"cancelled for a later end", license("a", "plan: gold\nstarts: 2026-01-05\nterm: P1M\ngrace: P0D\nrenews: {every: P1M, cancelled: 2026-12-01T00:00:00Z}"),
