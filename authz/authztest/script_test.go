@@ -99,6 +99,7 @@ id: acme
 -- a.yaml --
 -- decisions --
 GET /v2/ allow
+GET /v2/ allow
 at noon
 As acme
 from home
@@ -115,11 +116,11 @@ GET /v2/ allow license
 		`x.txtar:7: unknown section "notes.txt": want *.yaml, rules/*.rego, decisions or refusals`,
 		`x.txtar:8: section "a.yaml" comes twice; put both into one`,
 		"x.txtar:10: a question before the first `at`: scripts have no clock of their own; write `at 2026-03-01T00:00:00Z` above it",
-		"x.txtar:11: at noon: want an instant such as 2026-03-01T00:00:00Z",
-		"x.txtar:12: no expectation: want allow, deny, reply or same after the path; did you mean `as`?",
-		"x.txtar:13: from home: want an IP address such as 203.0.113.9",
-		"x.txtar:14: code comes twice; an answer has one",
-		"x.txtar:15: license: what? want `license ID`",
+		"x.txtar:12: at noon: want an instant such as 2026-03-01T00:00:00Z",
+		"x.txtar:13: no expectation: want allow, deny, reply or same after the path; did you mean `as`?",
+		"x.txtar:14: from home: want an IP address such as 203.0.113.9",
+		"x.txtar:15: code comes twice; an answer has one",
+		"x.txtar:16: license: what? want `license ID`",
 	}
 	if diff := cmp.Diff(want, strings.Split(err.Error(), "\n")); diff != "" {
 		t.Error(diff)

@@ -85,6 +85,25 @@ func TestFilesWaitIsToldOfChanges(t *testing.T) {
 	}
 }
 
+// What follows within Settle is one change.
+func TestFilesWaitUntilTheyRest(t *testing.T) {
+	f := Files{Settle: time.Second}
+	dir := directory(t, map[string]string{"a": "1", "b": "1"})
+	seen := f.Look([]string{dir})
+	write(t, filepath.Join(dir, "a"), "2")
+	go func() {
+		time.Sleep(50 * time.Millisecond)
+		_ = os.WriteFile(filepath.Join(dir, "b"), []byte("2"), 0o644)
+	}()
+	got, now := waitFor(t, f, []string{dir}, seen)
+	if want := []string{filepath.Join(dir, "a"), filepath.Join(dir, "b")}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if again := now.differs(f.Look([]string{dir})); again != nil {
+		t.Errorf("%q changed after it rested", again)
+	}
+}
+
 func TestFilesWaitEndsWithItsContext(t *testing.T) {
 	dir := directory(t, map[string]string{"a.txtar": "1"})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
