@@ -25,7 +25,6 @@ type randomVendor struct {
 	catalog []compile.Repository
 	digests map[string][]string // names of manifests, by repository
 	history int                 // days
-	revoked map[string]bool     // digests by repository and name
 }
 
 const (
@@ -85,7 +84,7 @@ func (v *randomVendor) some(label string, from ...string) string {
 
 // draw makes the vendor's registry and files.
 func (v *randomVendor) draw() {
-	v.digests, v.revoked = map[string][]string{}, map[string]bool{}
+	v.digests = map[string][]string{}
 	v.registry("acme/app", append(slices.Clone(agreeVersions), "1.1", "latest")...)
 	v.registry("acme/charts/app", "1.0.0_b1", "1.1.0")
 	v.registry("acme/nightly", "1.0.0", "main")
@@ -98,7 +97,6 @@ func (v *randomVendor) draw() {
 	for _, name := range agreeRepositories {
 		for _, d := range v.digests[name] {
 			if v.sometimes(8, "revoked "+d) {
-				v.revoked[name] = true
 				revoked = append(revoked, fmt.Sprintf("{repository: %s, digest: %q, at: %s}", name, authztest.NameDigest(d), v.date("revoked at", 5, 50)))
 			}
 		}
