@@ -13,6 +13,7 @@ import (
 
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/classify"
+	"github.com/pullgate/pullgate/policies"
 	versions "github.com/pullgate/pullgate/policies/version"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -127,8 +128,9 @@ func (w *whatCan) rows(ctx context.Context) ([]pullable, error) {
 	return rows, nil
 }
 
-// tags are those that the customer sees in a repository's list. Where a vendor rule refuses the
-// list, each tag is asked for.
+// tags are those that the customer sees in a repository's list. Where that is refused none may be
+// pulled, unless there are vendor rules: they may refuse the list alone, or grant a tag where no
+// license names the repository. Then each tag is asked for.
 func (w *whatCan) tags(ctx context.Context, reg registryHost, name string) ([]string, error) {
 	req := w.request(reg.host, name, "tags/list")
 	t := w.gen.Resolve(authz.Registry{ID: reg.id}, req)
@@ -142,7 +144,7 @@ func (w *whatCan) tags(ctx context.Context, reg registryHost, name string) ([]st
 		return nil, w.answered(d)
 	case d.Outcome == authz.OutcomeAnswer:
 		return d.Names, nil
-	case strings.HasPrefix(string(d.PolicyCode), "vendor."):
+	case w.hasRules():
 		return slices.Compact(slices.Sorted(slices.Values(t.Names))), nil
 	}
 	return nil, nil
@@ -203,6 +205,11 @@ func orNever(instant *string) string {
 		return "never"
 	}
 	return *instant
+}
+
+// hasRules says that the bundle has vendor rules.
+func (a *asked) hasRules() bool {
+	return slices.ContainsFunc(a.bundle.Paths(), func(p string) bool { return strings.HasPrefix(p, policies.RulesDir) })
 }
 
 // registryHost is a registry and a host that it answers for.
