@@ -1,6 +1,9 @@
 package authz
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // finding is all that a customer's answer depends on once the policy has spoken.
 type finding struct {
@@ -35,6 +38,8 @@ func disclose(f *finding) (Outcome, int, Code) {
 		return denied(http.StatusNotFound, CodeUnknownRepository)
 	case f.Allow && (f.Kind == KindTags || f.Kind == KindCatalog):
 		return OutcomeAnswer, http.StatusOK, f.Code
+	case f.Allow && !f.Reference && f.byRule() && !f.Named:
+		return denied(http.StatusNotFound, CodeUnknownRepository)
 	case f.Allow && !f.Reference:
 		return denied(http.StatusNotFound, CodeUnknownReference)
 	case f.Allow && f.Kind == KindReferrers:
@@ -65,6 +70,10 @@ func disclose(f *finding) (Outcome, int, Code) {
 		return denied(http.StatusForbidden, f.Code)
 	}
 }
+
+// byRule reports whether the policy's code is a vendor rule's: a grant of one is no right to the
+// repository.
+func (f *finding) byRule() bool { return strings.HasPrefix(string(f.Code), "vendor.") }
 
 // neverGranted reports whether a code says that no grant, or no grant's range, covers what
 // was asked. By digest that is as good as absent.

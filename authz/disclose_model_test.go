@@ -28,6 +28,9 @@ func within(f *finding) bool {
 	return !f.Allow && !told(f) && f.Refusal == "" && ofRepository(f) && f.Repository && f.Named && !f.OutOfScope
 }
 
+// ofRuleAlone: granted by a vendor rule, where no license names the repository.
+func ofRuleAlone(f *finding) bool { return f.Code == "vendor.x.y" && !f.Named }
+
 // unreached: a digest that does not exist, or that no grant and its range covers.
 func unreached(f *finding) bool {
 	return f.ByDigest && (!f.Reference || f.Code == CodeNoLicense || f.Code == CodeNotGranted || f.Code == CodeTagNotGranted || f.Code == CodeVersionNotGranted)
@@ -39,8 +42,11 @@ var disclosures = []disclosure{
 	{"allowed in an absent repository", func(f *finding) bool { return f.Allow && ofRepository(f) && !f.Repository }, OutcomeDeny, 404, CodeUnknownRepository},
 	{"a list of names", func(f *finding) bool { return f.Allow && isNames(f) && f.Repository }, OutcomeAnswer, 200, ""},
 	{"allowed and absent", func(f *finding) bool {
-		return f.Allow && ofRepository(f) && !isNames(f) && f.Repository && !f.Reference
+		return f.Allow && ofRepository(f) && !isNames(f) && f.Repository && !f.Reference && !ofRuleAlone(f)
 	}, OutcomeDeny, 404, CodeUnknownReference},
+	{"allowed by a rule alone and absent", func(f *finding) bool {
+		return f.Allow && ofRepository(f) && !isNames(f) && f.Repository && !f.Reference && ofRuleAlone(f)
+	}, OutcomeDeny, 404, CodeUnknownRepository},
 	{"a list of referrers", func(f *finding) bool { return f.Allow && f.Kind == KindReferrers && f.Repository && f.Reference }, OutcomeAnswer, 200, ""},
 	{"content", func(f *finding) bool { return f.Allow && isContent(f) && f.Repository && f.Reference }, OutcomeAllow, 200, ""},
 

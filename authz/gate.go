@@ -80,7 +80,7 @@ func (g *Gate) Decide(ctx context.Context, r *Request) *Decision {
 	d := g.decide(ctx, r)
 	d.ID = g.cfg.NewID()
 	d.Duration = time.Since(started)
-	if d.Code == CodeInternalError {
+	if d.Detail != "" {
 		g.cfg.Logger.Error("decision failed", "id", d.ID, "kind", r.Kind.String(), "repository", r.Repository, "cause", d.Detail)
 	}
 	g.metrics.observe(d)

@@ -70,6 +70,9 @@ func (q *question) catalog(reg Registry) error {
 		r := *q.req
 		r.Repository = repository
 		t := q.gen.Resolve(reg, &r)
+		if repository != "" { // asked as its own list would be, but for the entries
+			r.Kind, r.Path = KindTags, "/v2/"+repository+"/tags/list"
+		}
 		subject := q.who.Subject
 		if !inScope {
 			subject = anonymous

@@ -83,6 +83,16 @@ func (q *question) resource(reg Registry) error {
 		subject = anonymous
 	}
 	e, cached, err := q.judge(subject, r, t)
+	if err != nil && (r.Kind != KindPing && r.Kind != KindVersion) && subject.Customer != "" && !(t.Repository && q.gen.Named(subject.Customer, t, q.at)) {
+		// A vendor rule that fails must not tell who has no right here that there is something:
+		// they get what anybody gets, and the record says what failed.
+		d.Detail = err.Error()
+		subject = anonymous
+		if e, cached, err = q.judge(subject, r, t); !e.Verdict.Allow {
+			e.Verdict = unasked()
+			e.Verdict.Code = CodeInternalError
+		}
+	}
 	if err != nil {
 		return err
 	}
@@ -96,7 +106,7 @@ func (q *question) resource(reg Registry) error {
 		Kind: r.Kind, ByDigest: r.Digest != "", Refusal: q.who.Refusal, OutOfScope: outOfScope,
 		Repository: t.Repository, Reference: t.Reference, Allow: v.Allow, Code: v.Code,
 	}
-	if !v.Allow && f.Refusal == "" && t.Repository {
+	if (!v.Allow || f.byRule()) && f.Refusal == "" && t.Repository {
 		f.Named = q.gen.Named(q.who.Subject.Customer, t, q.at)
 	}
 	q.conclude(&f, v)
@@ -192,7 +202,7 @@ func (q *question) evaluate(in *Input) (Entry, error) {
 		return Entry{}, errNoVerdict
 	}
 	var visible []int
-	if v.Allow && in.Kind == KindTags {
+	if v.Allow && in.Kind == KindTags && len(in.Target.Candidates) > 0 {
 		var until int64
 		if visible, until, err = q.gen.Visible(q.ctx, in); err != nil {
 			return Entry{}, err

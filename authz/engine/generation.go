@@ -202,7 +202,7 @@ func (g *generation) Evaluate(ctx context.Context, in *authz.Input) (authz.Verdi
 			return authz.Verdict{}, err
 		}
 	}
-	steps, t := g.engine.limits.decision(len(in.Target.Candidates) * g.grants(in))
+	steps, t := g.engine.limits.decision(len(in.Target.Candidates) * (g.grants(in) + len(g.policy.rules)))
 	v, err := g.ask(ctx, g.engine.decisions, decisionQuery, &g.decision, in, candidates, newBudget(ctx, steps, t))
 	if err != nil {
 		return authz.Verdict{}, err

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -19,6 +20,9 @@ func instant(v ast.Value) (int64, error) {
 	case ast.Number:
 		if n, ok := v.Int64(); ok {
 			return n, nil
+		}
+		if f, ok := v.Float64(); ok && f == math.Trunc(f) && math.Abs(f) < 1<<53 { // 1e10
+			return int64(f), nil
 		}
 	case ast.String:
 		if v == "never" {

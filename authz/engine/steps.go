@@ -11,7 +11,7 @@ import (
 // ordinary Rego.
 type Limits struct {
 	DecisionSteps int           // default 5,000, and
-	DecisionEach  int           // 100 for each pair of a grant and a candidate: a layer that many versions share has many
+	DecisionEach  int           // 100 for each pair of a grant, or a vendor package, and a candidate: a layer that many versions share has many
 	DecisionTime  time.Duration // default 20 ms, longer in the proportion in which pairs add steps
 	VisibleSteps  int           // default 500, and
 	VisibleEach   int           // 400 for each candidate, as much for each vendor package and half for each grant that it meets
@@ -37,7 +37,7 @@ func (l Limits) orDefault() Limits {
 	return l
 }
 
-// decision is what a question with so many pairs of a grant and a candidate may take.
+// decision is what a question with so many pairs of a grant or package and a candidate may take.
 func (l *Limits) decision(pairs int) (steps int, t time.Duration) {
 	steps = l.DecisionSteps + pairs*l.DecisionEach
 	grown := time.Duration(float64(l.DecisionTime) * float64(steps) / float64(l.DecisionSteps))

@@ -25,7 +25,7 @@ customer := data.pullgate.customers[input.subject.customer]
 # title: Decision
 # description: |
 #   The answer, for every input. Asks first which rights pass whole and whether a vendor rule
-#   denies, then for rights of vendor rules, then whether the resource is public; only when
+#   denies, then whether the resource is public, then for rights of vendor rules; only when
 #   nothing allows, which right came nearest, for the reason.
 # entrypoint: true
 default decision := {
@@ -70,9 +70,11 @@ decision := {
 } else := _answer({"allow": true, "code": "ok", "until": "never"}) if {
 	input.action == "ping"
 	customer
+} else := _answer({"allow": true, "code": "public", "until": until.with_rules}) if {
+	open.reaches
 } else := object.union(_answer({"allow": false, "code": "internal_error", "until": "never"}), {"fault": vendor.fault}) if {
 	data.pullgate.rules != {}
-	customer
+	customer.banned == false
 	vendor.fault
 } else := _answer({
 	"allow": true,
@@ -85,8 +87,6 @@ decision := {
 	data.pullgate.rules != {}
 	vendor.grant
 	not vendor.denial
-} else := _answer({"allow": true, "code": "public", "until": until.with_rules}) if {
-	open.reaches
 } else := _answer(miss.refusal)
 
 # The answer of the right that is reported, before vendor rules are asked.

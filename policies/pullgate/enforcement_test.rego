@@ -69,6 +69,18 @@ cases["a revoked digest is enforced where an ended license would be let through"
 	"want": {"allow": false, "code": "withdrawn", "enforcement": ""},
 }
 
+cases["a digest that is revoked on one way is let through on another"] := {
+	"products": [warns(ended)],
+	"candidates": [c({"revoked_at": 1}), c({"version": "1.5.0", "tag": "1.5.0"})],
+	"want": {"allow": true, "code": "expired", "enforcement": "warn"},
+}
+
+cases["on the way that is left a version that is not released is let through"] := {
+	"products": [warns({})],
+	"candidates": [c({"revoked_at": 1}), c({"version": "1.5.0", "tag": "1.5.0", "released": now + 1})],
+	"want": {"allow": true, "code": "not_yet_released", "enforcement": "warn"},
+}
+
 cases["a revoked digest keeps the code of what is enforced anyway"] := {
 	"products": [warns({"clocks": {"suspended": [1, "never"]}})],
 	"candidates": [c({"revoked_at": 1})],

@@ -114,6 +114,18 @@ misses_of(case) := {[level, grant.license, grant.grant, code] |
 	[level, code, _] := data.pullgate.miss.furthest(grant, [one], now) with data.pullgate.customers as customers(world(case))
 		with input as question(world(case))
 	withdrawn_counts(level, present)
+	revoked_counts(level, grant, present)
+}
+
+# Under warn and observe a digest that is revoked counts when there is no other way.
+revoked_counts(level, _, _) if level != 14
+
+revoked_counts(14, grant, _) if grant.enforcement == "enforce"
+
+revoked_counts(14, _, present) if {
+	every one in present {
+		one.revoked_at <= now
+	}
 }
 
 withdrawn_counts(level, _) if level != 9

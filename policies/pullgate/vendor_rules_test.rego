@@ -148,10 +148,24 @@ cases["a license is reported before a rule that grants too"] := {
 	"want": {"allow": true, "code": "ok", "license": "a"},
 }
 
-cases["a rule that grants is reported before public"] := {
+cases["public is reported before a rule that grants"] := {
 	"public": opened(open_entry),
-	"rules": {"edition": true},
-	"want": {"allow": true, "code": "vendor.fixture.edition"},
+	"rules": {"edition": true, "boundary": [now + 4]},
+	"want": {"allow": true, "code": "public", "until": now + 4},
+}
+
+cases["what is public for nobody known has no boundary of rules"] := {
+	"public": opened(open_entry),
+	"input": {"subject": {"customer": "nobody"}},
+	"rules": {"boundary": [now + 4]},
+	"want": {"allow": true, "code": "public", "until": "never"},
+}
+
+cases["a banned customer meets no rule at fault"] := {
+	"products": [product_grant],
+	"customer": {"banned": true},
+	"rules": {"boundary": ["x"]},
+	"want": {"allow": false, "code": "customer_banned"},
 }
 
 cases["a rule grants nothing to a banned customer"] := {
@@ -250,6 +264,12 @@ cases["a boundary of a rule"] := {
 	"want": {"allow": true, "until": now + 7},
 }
 
+cases["the first and the last boundary there can be"] := {
+	"products": [product_grant],
+	"rules": {"boundary": [-62135596800, 253402300799]},
+	"want": {"allow": true, "until": 10000000},
+}
+
 cases["a boundary that never comes"] := {
 	"products": [product_grant],
 	"rules": {"boundary": ["never"]},
@@ -268,9 +288,9 @@ test_headers_are_sorted if {
 
 # Contributions of another shape.
 faults := {
-	"deny": [{"code": "x"}, {"code": "x", "message": 1}, {"code": 1, "message": "x"}, "x", {"code": "x", "message": "x", "more": 1}],
-	"warn": [{"code": "x"}, {"code": "x", "message": 1}, {"code": 1, "message": "x"}, {}],
-	"boundary": ["2026-01-01T00:00:00Z", null, 1.5, true, {}],
+	"deny": [{"code": "x"}, {"code": "x", "message": 1}, {"code": 1, "message": "x"}, "x", {"code": "x", "message": "x", "more": 1}, {"code": "x", "message": ""}],
+	"warn": [{"code": "x"}, {"code": "x", "message": 1}, {"code": 1, "message": "x"}, {}, {"code": "x", "message": ""}],
+	"boundary": ["2026-01-01T00:00:00Z", null, 1.5, true, {}, 253402300800, -62135596801],
 	"header": [
 		{"name": "x-a", "value": "", "to": "client"},
 		{"name": "x-a", "value": 1, "to": "client"},
@@ -309,8 +329,10 @@ test_a_long_header_is_fine if {
 	decision({"products": [product_grant], "rules": {"header": [{"name": "x-a", "value": sprintf("%0256d", [1]), "to": "client"}]}}).allow
 }
 
-test_a_rule_at_fault_comes_before_what_is_public if {
-	decision({"public": opened(open_entry), "rules": {"boundary": ["x"]}}).code == "internal_error"
+test_a_rule_at_fault_does_not_close_what_is_public if {
+	d := decision({"public": opened(open_entry), "rules": {"boundary": ["x", now + 4]}})
+	d.code == "public"
+	d.until == now + 4
 }
 
 test_rules_that_are_not_listed_are_not_asked if {
@@ -353,6 +375,8 @@ listed_rules["pulls"] := {"pulls": ["2.0.0"]}
 
 listed_rules["closed"] := {"closed": true}
 
+listed_rules["at fault"] := {"boundary": ["x"]}
+
 listed_worlds["a license"] := {"products": [product_grant]}
 
 listed_worlds["tags of a license"] := {"repositories": [repository_grant]}
@@ -384,7 +408,7 @@ disagreements[[name, which]] := {"listed": listed, "pulled": pulled} if {
 
 test_a_list_agrees_with_every_pull if {
 	print(disagreements)
-	count(listed_rules) * count(listed_worlds) == 77
+	count(listed_rules) * count(listed_worlds) == 84
 	disagreements == {}
 }
 
@@ -399,6 +423,7 @@ test_until_when_a_list_stands if {
 	visible_until({"x": 1}) == "never"
 	visible_until({"boundary": [now - 1, now, now + 3]}) == now + 3
 	visible_until({"pull_boundary": true}) == now + 1000000
+	visible_until({"boundary": ["x", now + 3]}) == now + 3
 }
 
 test_without_rules_a_list_stands_as_long_as_its_candidates if {

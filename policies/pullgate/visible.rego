@@ -31,6 +31,7 @@ _boundaries contains boundary if {
 		with input.resource.path as _path(tag)
 		with input.request.path as _path(tag)
 		with input.resource.candidates as _candidates(indexes)
+	is_number(boundary)
 	input.time < boundary
 }
 
@@ -75,9 +76,13 @@ _candidates(indexes) := [candidate | some i in indexes; candidate := input.resou
 
 _path(tag) := sprintf("/v2/%s/manifests/%s", [input.resource.repository, tag])
 
+_refused if vendor.fault
+
+_refused if vendor.denial
+
 _denied contains i if {
 	some tag, indexes in _tags
-	vendor.denial with input.action as "pull"
+	_refused with input.action as "pull"
 		with input.resource.kind as "manifest"
 		with input.resource.tag as tag
 		with input.resource.path as _path(tag)
@@ -117,12 +122,17 @@ _lets_through(_, candidates) if {
 
 _lets_through(tag, candidates) if {
 	data.pullgate.rules != {}
-	miss.refusal.allow with input.action as "pull"
+	_let with input.action as "pull"
 		with input.resource.kind as "manifest"
 		with input.resource.tag as tag
 		with input.resource.path as _path(tag)
 		with input.request.path as _path(tag)
 		with input.resource.candidates as candidates
+}
+
+_let if {
+	not vendor.fault
+	miss.refusal.allow
 }
 
 _lenient if {

@@ -12,21 +12,29 @@ import data.pullgate.vendor
 #   when a candidate passes whole.
 furthest(grant, present, time) := _short(grant, present) if {
 	count(_covered(grant, present)) == 0
-} else := [14, "withdrawn", revoked[0]] if {
+} else := [14, "withdrawn", _covered(grant, present)[0]] if {
 	lets_through(grant)
 	check.not_revoked(grant, time)
 	check.not_suspended(grant, time)
-	revoked := [candidate |
-		some candidate in _covered(grant, present)
-		not check.not_revoked_digest(candidate, time)
-	]
+	count(_unrevoked(grant, present, time)) == 0
 } else := [level, code, _covered(grant, present)[0]] if {
 	[level, code] := state(grant, time)
 } else := miss if {
-	miss := version(grant, _covered(grant, present), present, time)
+	miss := version(grant, _counted(grant, present, time), present, time)
 } else := _short(grant, [candidate | some candidate in present; not candidate in _covered(grant, present)]) if {
 	count(_standing_releases(_covered(grant, present), time)) == 0
 }
+
+# What a license does not enforce may be let through as any candidate that is not of a revoked
+# digest; what it enforces is judged by all.
+_counted(grant, present, time) := _unrevoked(grant, present, time) if {
+	lets_through(grant)
+} else := _covered(grant, present)
+
+_unrevoked(grant, present, time) := [candidate |
+	some candidate in _covered(grant, present)
+	check.not_revoked_digest(candidate, time)
+]
 
 # METADATA
 # title: Lets through

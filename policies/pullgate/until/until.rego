@@ -36,9 +36,12 @@ later contains boundary if {
 
 # METADATA
 # title: Earliest boundary, those of vendor rules too
-# description: Asked wherever a vendor rule has a say; a right of a license alone has none.
+# description: |
+#   Asked wherever a vendor rule has a say. None has one about what nobody known asks.
 with_rules := min({earliest} | {boundary |
+	customer
 	some name, _ in data.pullgate.rules
 	boundary := data.vendor[name].boundary[_]
+	is_number(boundary)
 	input.time < boundary
 })

@@ -27,16 +27,21 @@ _faults contains sprintf("vendor.%s.header", [name]) if {
 _well_formed("deny", {"code": code, "message": message}) if {
 	is_string(code)
 	is_string(message)
+	message != ""
 }
 
 _well_formed("warn", {"code": code, "message": message}) if {
 	is_string(code)
 	is_string(message)
+	message != ""
 }
 
+# Seconds of the years 1 to 9999: nanoseconds are beyond.
 _well_formed("boundary", boundary) if {
 	is_number(boundary)
 	floor(boundary) == boundary
+	boundary >= -62135596800
+	boundary <= 253402300799
 }
 
 _well_formed("boundary", "never")
