@@ -76,6 +76,19 @@ func TestExplainOfEveryKind(t *testing.T) {
 	}
 }
 
+// A tag with several candidates is one tag.
+func TestExplainCountsTags(t *testing.T) {
+	g := newExplaining(func(g *fakeGeneration) {
+		g.target = func(*Request) Target {
+			return Target{Repository: true, Candidates: make([]Candidate, 4), Names: []string{"1.4", "1.4", "1.4.0", "latest"}}
+		}
+	})
+	_, x, err := newBench(g.fakeGeneration, engineOf(g)).Explain(t.Context(), with(kind(KindTags)))
+	if err != nil || x.Tags != 3 || x.Asked[0].Candidates != nil {
+		t.Errorf("%v, %+v", err, x)
+	}
+}
+
 func TestExplainWithoutAPolicy(t *testing.T) {
 	g := newExplaining()
 	for name, tt := range map[string]struct {
