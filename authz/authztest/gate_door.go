@@ -32,6 +32,9 @@ func (d *GateDoor) Carries(*Exchange) bool { return true }
 // Enter implements Door.
 func (d *GateDoor) Enter(ctx context.Context, w *World) error { return d.s.Enter(ctx, w) }
 
+// Keeps implements Keeper.
+func (d *GateDoor) Keeps(w *World) bool { return d.s.Keeps(w) }
+
 // Ask implements Door.
 func (d *GateDoor) Ask(ctx context.Context, x *Exchange) (*Answer, error) {
 	req := classify.Classify(inbound(x))

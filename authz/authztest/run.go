@@ -58,6 +58,15 @@ type Runner struct {
 	// Select says which lines are checked; nil: all. A line that is not is asked only when one
 	// that is compares itself with its reply.
 	Select func(line int, text string) bool
+	// Shared is that of runners which run at the same time; nil: there are none.
+	Shared *Shared
+}
+
+func (r *Runner) shared() *Shared {
+	if r.Shared == nil {
+		return &Shared{}
+	}
+	return r.Shared
 }
 
 func (r *Runner) selected(line int, text string) bool { return r.Select == nil || r.Select(line, text) }
@@ -65,7 +74,8 @@ func (r *Runner) selected(line int, text string) bool { return r.Select == nil |
 // Run checks the lines of a script. The error is a script that cannot be run at all; a
 // line that fails is a Result. What is not selected or the door cannot carry is left out.
 func (r *Runner) Run(ctx context.Context, s *Script) ([]Result, error) {
-	src, err := s.load(r.Catalog)
+	shared := r.shared()
+	src, err := s.load(r.Catalog, shared)
 	var mistake *ParseError
 	if errors.As(err, &mistake) {
 		return nil, err
@@ -98,7 +108,7 @@ func (r *Runner) ask(ctx context.Context, s *Script, src *sources) ([]Result, er
 		if entered == nil || !st.At.Equal(*entered) {
 			w, err := src.world(ctx, st.At)
 			if err == nil {
-				err = r.Door.Enter(ctx, w)
+				err = r.enter(ctx, src.shared, w)
 			}
 			if err != nil {
 				why := strings.ReplaceAll(s.show(err).Error(), "\n", "; ")
@@ -125,7 +135,7 @@ func (r *Runner) ask(ctx context.Context, s *Script, src *sources) ([]Result, er
 				above = a
 			}
 			if len(c.problems) > 0 {
-				res.Why = r.why(ctx, st, x, a)
+				src.shared.Prepare(func() { res.Why = r.why(ctx, st, x, a) })
 			}
 		}
 		if r.selected(st.Line, st.Text) {
@@ -133,6 +143,21 @@ func (r *Runner) ask(ctx context.Context, s *Script, src *sources) ([]Result, er
 		}
 	}
 	return results, nil
+}
+
+// Keeper is a Door that may have the policy of a world compiled already.
+type Keeper interface {
+	Keeps(w *World) bool
+}
+
+// enter makes the door answer from w.
+func (r *Runner) enter(ctx context.Context, shared *Shared, w *World) (err error) {
+	during := shared.Compile
+	if k, ok := r.Door.(Keeper); ok && k.Keeps(w) {
+		during = shared.Prepare
+	}
+	during(func() { err = r.Door.Enter(ctx, w) })
+	return err
 }
 
 // put asks one question. carried is false when the door cannot.

@@ -79,6 +79,12 @@ func (s *Service) Enter(ctx context.Context, w *World) error {
 	return e.Activate(ctx, w.Bundle)
 }
 
+// Keeps implements Keeper.
+func (s *Service) Keeps(w *World) bool {
+	digest := w.Bundle.PolicyDigest()
+	return slices.ContainsFunc(s.engines, func(e policyEngine) bool { return e.digest == digest && e.Generation() != nil })
+}
+
 func (s *Service) config() engine.Config {
 	cfg := engine.Config{Limits: patient}
 	if s.trace != nil {

@@ -31,6 +31,7 @@ type World struct {
 type sources struct {
 	set     *license.Set
 	catalog []compile.Repository
+	shared  *Shared
 	rules   map[string][]byte
 	files   map[string]string // World.RuleFiles
 	host    string
@@ -44,12 +45,12 @@ type sources struct {
 type CatalogReader func(data []byte, set *license.Set) ([]compile.Repository, error)
 
 // load parses the files of a script and makes a key for each speaker.
-func (s *Script) load(readCatalog CatalogReader) (*sources, error) {
+func (s *Script) load(readCatalog CatalogReader, shared *Shared) (*sources, error) {
 	set, err := license.Parse(s.Licenses)
 	if err != nil {
 		return nil, err
 	}
-	src := &sources{set: set, rules: s.Rules, files: map[string]string{}, secrets: map[string]string{}}
+	src := &sources{set: set, shared: shared, rules: s.Rules, files: map[string]string{}, secrets: map[string]string{}}
 	for name, file := range s.RuleFiles {
 		src.files[policies.RulesDir+name] = file
 	}
@@ -119,7 +120,7 @@ func customers(set *license.Set) []string {
 // world compiles the sources for an instant. It is also issued_at of the bundle, which
 // never goes stale.
 func (src *sources) world(ctx context.Context, at time.Time) (*World, error) {
-	content, _, err := compile.Compile(&compile.Input{
+	content, err := src.shared.compile(ctx, &compile.Input{
 		Set: src.set, Catalog: src.catalog, Modules: policies.Modules(), Rules: src.rules,
 		Name: bundle.DefaultName, Serial: 1, IssuedAt: at.Unix(), NotAfter: license.Never,
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/tester"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/pullgate/pullgate/authz/authztest"
 	"github.com/pullgate/pullgate/policies"
 )
 
@@ -30,6 +31,7 @@ type regoTests struct {
 	modules map[string]*ast.Module // by file; the library's by their path in a bundle
 	rules   map[string][]byte      // vendor rules, by file
 	tests   []regoTest
+	shared  *authztest.Shared
 }
 
 type regoTest struct {
@@ -41,7 +43,9 @@ type regoTest struct {
 // regoDir runs the Rego tests of a directory: a suite for each package.
 func (t *tests) regoDir(ctx context.Context, dir string, cov *coverage) []testSuite {
 	start := time.Now()
-	r, err := readRegoTests(dir)
+	var r *regoTests
+	var err error
+	t.shared.Compile(func() { r, err = readRegoTests(dir) })
 	if err != nil {
 		return []testSuite{{name: dir, err: err}}
 	}
@@ -49,6 +53,7 @@ func (t *tests) regoDir(ctx context.Context, dir string, cov *coverage) []testSu
 	if len(selected) == 0 {
 		return []testSuite{{name: dir, notRun: len(r.tests)}}
 	}
+	r.shared = &t.shared
 	cases, err := r.run(ctx, selected, cov)
 	if err != nil {
 		return []testSuite{{name: dir, err: err}}
@@ -240,13 +245,18 @@ func (r *regoTests) results(ctx context.Context, names []string, configure func(
 		return nil, err
 	}
 	configure(runner)
-	ch, err := runner.RunTests(ctx, nil)
+	var all []*tester.Result
+	r.shared.Compile(func() { // and the queries of its tests
+		var ch chan *tester.Result
+		if ch, err = runner.RunTests(ctx, nil); err != nil {
+			return
+		}
+		for x := range ch {
+			all = append(all, x)
+		}
+	})
 	if err != nil {
 		return nil, regoErrors(err)
-	}
-	var all []*tester.Result
-	for x := range ch {
-		all = append(all, x)
 	}
 	slices.SortFunc(all, func(a, b *tester.Result) int {
 		return cmp.Or(strings.Compare(a.Location.File, b.Location.File), a.Location.Row-b.Location.Row, strings.Compare(a.Name, b.Name))

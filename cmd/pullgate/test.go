@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pullgate/pullgate/authz/authztest"
 	"github.com/spf13/cobra"
 )
 
@@ -96,6 +97,7 @@ type tests struct {
 	testFlags
 	roots    []string
 	selected *regexp.Regexp // nil: everything
+	shared   authztest.Shared
 }
 
 func newTests(f *testFlags, roots []string) (*tests, error) {

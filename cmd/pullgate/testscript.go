@@ -23,7 +23,7 @@ func (t *tests) script(ctx context.Context, door *authztest.GateDoor, path strin
 		return suite
 	}
 	lines := len(script.Steps) + len(script.Refusals)
-	runner := authztest.Runner{Door: door, Catalog: readScriptCatalog}
+	runner := authztest.Runner{Door: door, Catalog: readScriptCatalog, Shared: &t.shared}
 	if t.selected != nil {
 		runner.Select = func(line int, text string) bool { return t.selects(path, line, text) }
 	}
