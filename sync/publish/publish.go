@@ -182,7 +182,7 @@ func (p *Publisher) warn(warnings []compile.Warning) {
 	p.warnings = warnings
 	for i, w := range warnings {
 		if i == mostWarnings {
-			p.cfg.Logger.Warn("licenses: more warnings are not shown; `pullgate check` prints all", "more", len(warnings)-i)
+			p.cfg.Logger.Warn("licenses: more warnings are not shown; `pullgate check --verbose` prints all", "more", len(warnings)-i)
 			return
 		}
 		p.cfg.Logger.Warn("licenses", "warning", w.String())
