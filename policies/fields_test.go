@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -135,6 +136,9 @@ func TestSchemasDescribeTheCases(t *testing.T) {
 		delete(codes, code.Code)
 	}
 	for code := range codes {
+		if strings.HasPrefix(code, "vendor.fixture.") { // of the tests' own rules
+			continue
+		}
 		t.Errorf("code %s is not described", code)
 	}
 }

@@ -11,8 +11,8 @@ fault := min(_faults)
 _faults contains sprintf("vendor.%s.%s", [name, kind]) if {
 	some name, _ in data.pullgate.rules
 	some kind in ["boundary", "deny", "header", "warn"]
-	entry := data.vendor[name][kind][_]
-	not _well_formed(kind, entry)
+	contribution := data.vendor[name][kind][_]
+	not _well_formed(kind, contribution)
 }
 
 _faults contains sprintf("vendor.%s.header", [name]) if {

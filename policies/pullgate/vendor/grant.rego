@@ -19,15 +19,15 @@ _grants contains code if {
 	present := _present
 	count(present) > 0
 	some name, _ in data.pullgate.rules
-	entry := data.vendor[name].grant[_] with input.resource.candidates as present
-	code := _code(name, entry)
+	contribution := data.vendor[name].grant[_] with input.resource.candidates as present
+	code := _code(name, contribution)
 }
 
 _grants contains code if {
 	right.is_list
 	some name, _ in data.pullgate.rules
-	entry := data.vendor[name].grant[_]
-	code := _code(name, entry)
+	contribution := data.vendor[name].grant[_]
+	code := _code(name, contribution)
 }
 
 _present := [candidate |

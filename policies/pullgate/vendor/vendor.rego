@@ -17,9 +17,9 @@ denial := min(_denials)
 
 _denials contains [code, message] if {
 	some name, _ in data.pullgate.rules
-	entry := data.vendor[name].deny[_]
-	code := _code(name, entry)
-	message := _message(entry)
+	contribution := data.vendor[name].deny[_]
+	code := _code(name, contribution)
+	message := _message(contribution)
 }
 
 # METADATA
@@ -27,19 +27,19 @@ _denials contains [code, message] if {
 # description: What vendor rules tell a customer whose request is allowed, in order of code.
 warnings := sort([{"code": code, "message": message} |
 	some name, _ in data.pullgate.rules
-	entry := data.vendor[name].warn[_]
-	code := _code(name, entry)
-	message := _message(entry)
+	contribution := data.vendor[name].warn[_]
+	code := _code(name, contribution)
+	message := _message(contribution)
 ])
 
 # METADATA
 # title: Headers
 # description: Headers that vendor rules add to what is allowed.
-headers := sort([entry |
+headers := sort([contribution |
 	some name, _ in data.pullgate.rules
-	entry := data.vendor[name].header[_]
+	contribution := data.vendor[name].header[_]
 ])
 
-_code(name, entry) := sprintf("vendor.%s.%s", [name, entry.code])
+_code(name, contribution) := sprintf("vendor.%s.%s", [name, contribution.code])
 
-_message(entry) := reason.clip(regex.replace(entry.message, `[^ -~]+`, "?"), 160)
+_message(contribution) := reason.clip(regex.replace(contribution.message, `[^ -~]+`, "?"), 160)
