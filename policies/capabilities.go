@@ -30,7 +30,7 @@ var allowed = []string{
 	"urlquery.decode", "urlquery.decode_object", "urlquery.encode", "urlquery.encode_object", "uri.is_valid", "uri.parse", "uuid.parse",
 	"crypto.hmac.equal", "crypto.hmac.md5", "crypto.hmac.sha1", "crypto.hmac.sha256", "crypto.hmac.sha512",
 	"crypto.md5", "crypto.sha1", "crypto.sha256",
-	"net.cidr_contains", "net.cidr_intersects", "net.cidr_is_valid",
+	"net.cidr_contains", "net.cidr_intersects", "net.cidr_is_valid", "net.cidr_merge",
 	"semver.compare", "semver.is_valid",
 	"time.add_date", "time.clock", "time.date", "time.diff", "time.format", "time.parse_duration_ns", "time.parse_ns", "time.parse_rfc3339_ns", "time.weekday",
 	"rego.metadata.chain", "rego.metadata.rule", // answered when compiled
@@ -77,6 +77,7 @@ const (
 	readsHost   = "a rule must answer alike on every machine: put the setting into the license files, as a label of the customer"
 	growsMuch   = "it can make a huge value of a small one"
 	takesLong   = "it cannot be interrupted and can take seconds"
+	noYAML      = "nothing in a request is YAML: lists belong into labels of customers, and json.marshal writes a value as text"
 	parsesText  = "a text that a client chooses can become a number with which OPA computes for seconds or fails (1e-30000, 0x1p-9): write numbers as numbers, such as in a label without quotes, and compare versions by candidate.order"
 )
 
@@ -95,15 +96,14 @@ var refused = map[string]string{
 	"json.unmarshal":            parsesText,
 	"units.parse":               parsesText,
 	"units.parse_bytes":         parsesText,
-	"yaml.is_valid":             parsesText,
-	"yaml.marshal":              takesLong + ": write json.marshal",
-	"yaml.unmarshal":            growsMuch + " (aliases of aliases), and " + parsesText,
+	"yaml.is_valid":             noYAML,
+	"yaml.marshal":              noYAML,
+	"yaml.unmarshal":            noYAML,
 	"bits.lsh":                  growsMuch + ", bits.lsh(1, 1000000000): write the number",
 	"graph.reachable_paths":     growsMuch + ", and cannot be interrupted: write graph.reachable",
-	"json.patch":                growsMuch + " (copies of copies): write object.union and object.remove",
+	"json.patch":                growsMuch + " (each copy of everything doubles it): write object.union and object.remove",
 	"json.marshal_with_options": growsMuch + " (a prefix before each line): write json.marshal",
-	"net.cidr_expand":           growsMuch + ": write net.cidr_contains",
-	"net.cidr_merge":            takesLong + ": write net.cidr_contains for each range",
+	"net.cidr_expand":           "it writes out every address: write net.cidr_contains",
 	"net.cidr_contains_matches": takesLong + ": write net.cidr_contains for each range",
 	"strings.render_template":   growsMuch + ": write sprintf",
 	"glob.match":                takesLong + " (*a*a*b* with a long path): write startswith, endswith, or regex.match",
@@ -111,12 +111,12 @@ var refused = map[string]string{
 	"regex.globs_match":         takesLong + ": write regex.match",
 	"regex.template_match":      "its expression cannot be checked beforehand: write regex.match",
 	"regex.is_valid":            "an expression is written into the rule, and check says whether it is valid",
-	"rego.parse_module":         takesLong + ": a rule has no use for it",
+	"rego.parse_module":         "rules ask nothing about rules",
 	"providers.aws.sign_req":    "a rule signs nothing and reaches nobody",
 	"crypto.parse_private_keys": "a private key has no place in a rule",
 	"crypto.x509.":              "certificates are verified before rules are asked, and verifying one looks at the clock: read input.subject.claims",
 	"io.jwt.":                   "tokens are verified before rules are asked: read input.subject.claims",
-	"graphql.":                  takesLong + ": a rule has no use for it",
+	"graphql.":                  "nothing in a request is GraphQL",
 	"all":                       "it is deprecated: write `every`",
 	"any":                       "it is deprecated: write `some … in`",
 	"cast_array":                "it is deprecated: write is_array",

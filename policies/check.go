@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -40,14 +41,15 @@ func Check(rules map[string][]byte) error {
 
 // checker gathers what is wrong with a set of rules.
 type checker struct {
-	modules  map[string]*ast.Module // those that parse and have a vendor's package, by file
-	rules    map[string][]*ast.Rule // their rules, references resolved, by package and name: data.vendor.region.inside
-	broken   bool                   // a file is missing from modules
-	wholes   map[*ast.Location]bool // where the whole input is read, and refused
-	reaches  bool                   // a reference into data was refused: it may also close a circle
-	errs     []*RuleError
-	fromOPA  []*RuleError // of the compiler, but for those said better by errs
-	ofOthers []*RuleError // of the compiler, in modules of the library
+	modules   map[string]*ast.Module // those that parse and have a vendor's package, by file
+	rules     map[string][]*ast.Rule // their rules, references resolved, by package and name: data.vendor.region.inside
+	ruleCount int
+	broken    bool                   // a file is missing from modules
+	wholes    map[*ast.Location]bool // where the whole input is read, and refused
+	reaches   bool                   // a reference into data was refused: it may also close a circle
+	errs      []*RuleError
+	fromOPA   []*RuleError // of the compiler, but for those said better by errs
+	ofOthers  []*RuleError // of the compiler, in modules of the library
 }
 
 func parserOptions() ast.ParserOptions {
@@ -67,36 +69,43 @@ func ruleError(file string, at *ast.Location, msg string) *RuleError {
 	return e
 }
 
-// ofTheLibrary are the library's modules, parsed, and one that gives rules the schemas.
-var ofTheLibrary = sync.OnceValue(func() map[string]*ast.Module {
-	out := map[string]*ast.Module{}
-	texts := Modules()
-	texts[RulesDir+"schemas"] = []byte(`# METADATA
+// offered is what rules see of the library, with the schemas of what they read.
+const offered = `# METADATA
 # scope: subpackages
 # schemas:
 #   - input: schema.input
 #   - data.pullgate.customer: schema.customer
 package vendor
-`)
-	for path, text := range texts {
-		m, err := ast.ParseModuleWithOpts(path, string(text), parserOptions())
+---
+package pullgate
+
+customer := data.pullgate.customers[input.subject.customer]
+`
+
+// parsed are modules of the program: what is offered, and the library.
+var parsed = sync.OnceValues(func() (stub, library map[string]*ast.Module) {
+	parse := func(path, text string) *ast.Module {
+		m, err := ast.ParseModuleWithOpts(path, text, parserOptions())
 		if err != nil {
 			panic("policies: " + err.Error())
 		}
-		out["library "+path] = m
+		return m
 	}
-	return out
+	stub, library = map[string]*ast.Module{}, map[string]*ast.Module{}
+	for i, text := range strings.Split(offered, "---\n") {
+		stub[fmt.Sprint("library ", i)] = parse("pullgate/offered.rego", text)
+	}
+	for path, text := range Modules() {
+		library["library "+path] = parse(path, string(text))
+	}
+	return stub, library
 })
 
-// compile compiles rules and library, as strictly as it gets, and looks at the rules as soon as
-// their references are resolved: imports and aliases hide nothing then, and everything still has
-// its place. Without some of the files the compiler would report what it misses; it goes no
-// further.
+// compile compiles the rules, as strictly as it gets, and looks at them as soon as their
+// references are resolved: imports and aliases hide nothing then, and everything still has its
+// place. Without some of the files the compiler would report what it misses; it goes no further.
 func (c *checker) compile() {
-	modules := maps.Clone(ofTheLibrary())
-	for file, m := range c.modules {
-		modules["rules "+file] = m
-	}
+	stub, library := parsed()
 	capabilities := Capabilities()
 	capabilities.Builtins = ast.CapabilitiesForThisVersion().Builtins // calls refuses the others, and the compiler goes on
 	compiler := ast.NewCompiler().WithStrict(true).WithSchemas(Schemas()).WithUseTypeCheckAnnotations(true).
@@ -110,6 +119,19 @@ func (c *checker) compile() {
 		})
 	if c.broken {
 		compiler = compiler.WithOnlyStagesUpTo(ast.StageResolveRefs)
+	}
+	c.compileWith(compiler, stub)
+	if c.broken || len(c.errs)+len(c.fromOPA)+len(c.ofOthers) > 0 {
+		return
+	}
+	// Together with the library, as the engine does it.
+	c.compileWith(ast.NewCompiler().WithStrict(true).WithCapabilities(Capabilities()).WithDefaultRegoVersion(ast.RegoV1), library)
+}
+
+func (c *checker) compileWith(compiler *ast.Compiler, others map[string]*ast.Module) {
+	modules := maps.Clone(others)
+	for file, m := range c.modules {
+		modules["rules "+file] = m
 	}
 	if compiler.Compile(modules); compiler.Failed() {
 		c.compilerErrors(compiler.Errors)

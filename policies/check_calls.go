@@ -19,6 +19,10 @@ func (c *checker) calls(file string, rule *ast.Rule) {
 			c.refuse(file, terms[0].Loc(), "rules may not use %s: %s", name, why)
 			return
 		}
+		if strings.HasPrefix(name, "internal.") && !strings.HasPrefix(name, "internal.member_") {
+			c.refuse(file, terms[0].Loc(), "%s is the compiler's own: write print(…), or a text with {} in it", name)
+			return
+		}
 		for _, l := range literals[name] {
 			if l.arg+1 < len(terms) {
 				if msg := l.check(c, terms[l.arg+1]); msg != "" {
@@ -52,13 +56,13 @@ type literal struct {
 }
 
 var literals = map[string][]literal{
-	"concat":                           {{0, delimiter}},
+	"concat":                           {{0, part("delimiter", `concat(", ", names)`)}},
 	"regex.find_all_string_submatch_n": {{0, expression}},
 	"regex.find_n":                     {{0, expression}},
 	"regex.match":                      {{0, expression}},
-	"regex.replace":                    {{1, expression}, {2, replacement}},
+	"regex.replace":                    {{1, expression}, {2, part("replacement", "regex.replace(tag, `[^a-z]`, \"-\")")}},
 	"regex.split":                      {{0, expression}},
-	"replace":                          {{2, replacement}},
+	"replace":                          {{1, part("text that is replaced", `replace(tag, "_", "+")`)}, {2, part("replacement", `replace(tag, "_", "+")`)}},
 	"sprintf":                          {{0, format}},
 	"strings.replace_n":                {{0, replacements}},
 	"time.clock":                       {{0, zone}},
@@ -93,14 +97,19 @@ func (c *checker) constantText(t *ast.Term, what, example string) (string, strin
 	return string(s), ""
 }
 
-func delimiter(c *checker, t *ast.Term) string {
-	_, msg := c.constantText(t, "delimiter", `concat(", ", names)`)
-	return msg
-}
+// maxPart bounds what is put between or in place of other texts, and what is replaced: OPA
+// builds a tree as deep as that is long.
+const maxPart = 256
 
-func replacement(c *checker, t *ast.Term) string {
-	_, msg := c.constantText(t, "replacement", `replace(tag, "_", "+")`)
-	return msg
+// part returns the check of an argument that is such a text.
+func part(what, example string) func(*checker, *ast.Term) string {
+	return func(c *checker, t *ast.Term) string {
+		text, msg := c.constantText(t, what, example)
+		if len(text) > maxPart {
+			return fmt.Sprintf("the %s has %d bytes, more than %d: shorten it", what, len(text), maxPart)
+		}
+		return msg
+	}
 }
 
 // maxExpression bounds a regular expression, in instructions of its program: matching takes a
@@ -153,10 +162,12 @@ func replacements(c *checker, t *ast.Term) string {
 	}
 	msg := ""
 	object.Foreach(func(k, v *ast.Term) {
-		_, from := k.Value.(ast.String)
-		_, to := v.Value.(ast.String)
-		if !from || !to {
+		from, ok := k.Value.(ast.String)
+		to, also := v.Value.(ast.String)
+		if !ok || !also {
 			msg = fix
+		} else if msg == "" && max(len(from), len(to)) > maxPart {
+			msg = fmt.Sprintf("a replacement has more than %d bytes: shorten it", maxPart)
 		}
 	})
 	return msg

@@ -14,36 +14,37 @@ const maxHeaderValue = 256
 
 var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
 
-// forbiddenHeaders are those that no rule may set, by their lower-case name, with whose they
-// are. authz/reply has the same list as the last fence.
+// forbiddenHeaders are those that no rule may set, in lower case, with the reason; a name that
+// ends in - stands for all that begin so. authz/reply is the last fence behind this.
 var forbiddenHeaders = map[string]string{
 	"authorization": carriesKeys, "proxy-authorization": carriesKeys, "cookie": carriesKeys, "set-cookie": carriesKeys,
 	"www-authenticate": carriesKeys, "proxy-authenticate": carriesKeys,
-	"host": framesMessage, "connection": framesMessage, "keep-alive": framesMessage, "te": framesMessage, "trailer": framesMessage,
-	"transfer-encoding": framesMessage, "upgrade": framesMessage, "proxy-connection": framesMessage, "expect": framesMessage,
+	"host": framesMessage, "connection": framesMessage, "proxy-connection": framesMessage, "keep-alive": framesMessage, "te": framesMessage,
+	"trailer": framesMessage, "transfer-encoding": framesMessage, "upgrade": framesMessage, "expect": framesMessage,
+	"content-": describesContent, "docker-": describesContent, "oci-": describesContent, "etag": describesContent, "last-modified": describesContent,
+	"accept": choosesContent, "accept-": choosesContent, "range": choosesContent, "if-": choosesContent,
 	"cache-control": isPullgates, "warning": isPullgates, "link": isPullgates, "retry-after": isPullgates, "location": isPullgates,
-	"docker-distribution-api-version": isPullgates, "oci-filters-applied": isPullgates,
+	"x-pullgate-": "which says who was let through", "x-envoy-": "which steers the proxy",
 }
 
 const (
-	carriesKeys   = "it carries credentials"
-	framesMessage = "it belongs to the connection"
-	isPullgates   = "pullgate sets it"
+	carriesKeys      = "which carries credentials"
+	framesMessage    = "which belongs to the connection"
+	describesContent = "which describes what is delivered"
+	choosesContent   = "which chooses what is delivered"
+	isPullgates      = "which pullgate sets"
 )
 
-// forbiddenHeader is why a rule must not set a header, "" when it may.
+// forbiddenHeader is why a rule must not set a header, "" when it may. Some servers read
+// underscores as dashes.
 func forbiddenHeader(name string) string {
-	name = strings.ToLower(name)
-	switch dashed := strings.ReplaceAll(name, "_", "-"); {
-	case strings.HasPrefix(dashed, "x-pullgate-"), dashed == "x-pullgate":
-		return "x-pullgate-* says who was let through"
-	case strings.HasPrefix(dashed, "x-envoy-"):
-		return "x-envoy-* steers the proxy"
-	case strings.HasPrefix(dashed, "content-"):
-		return framesMessage
-	default:
-		return forbiddenHeaders[dashed]
+	name = strings.ReplaceAll(strings.ToLower(name), "_", "-")
+	for i := range name {
+		if why := forbiddenHeaders[name[:i+1]]; why != "" && (name[i] == '-' || i == len(name)-1) {
+			return why
+		}
 	}
+	return ""
 }
 
 // header refuses headers that no rule may set.

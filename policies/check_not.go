@@ -86,7 +86,7 @@ func insideOf(t *ast.Term) (part *ast.Term) {
 }
 
 // maybeUndefined are the builtins that have no value for some arguments, and say no error.
-var maybeUndefined = map[string]bool{"max": true, "min": true}
+var maybeUndefined = map[string]bool{"max": true, "min": true, "uuid.parse": true}
 
 // negationMsg says what is wrong with a negation, and how its helper is written.
 func negationMsg(expr *ast.Expr, absent *ast.Term) string {

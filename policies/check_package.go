@@ -10,9 +10,6 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 )
 
-// maxRuleFile bounds a file of rules, in bytes: they are read by people.
-const maxRuleFile = 128 << 10
-
 var (
 	fileName = regexp.MustCompile(`^[a-z0-9][a-z0-9_.-]*\.rego$`)
 	ruleName = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
@@ -35,7 +32,7 @@ func (c *checker) parse(file string, text []byte) {
 	case err != nil:
 		c.broken = true
 		c.parserErrors(file, err)
-	case !c.vendorPackage(file, m.Package), c.schemas(file, m):
+	case !c.vendorPackage(file, m.Package), c.schemas(file, m), !c.small(file, m):
 		c.broken = true
 	default:
 		c.modules[file] = m
@@ -122,7 +119,7 @@ func (c *checker) parserErrors(file string, err error) {
 		c.refuse(file, nil, "%v", err)
 		return
 	}
-	for _, e := range list {
+	for _, e := range list[:min(len(list), 20)] { // what comes later follows from what was first
 		c.refuse(file, e.Location, "%s", inOurWords(e))
 	}
 }

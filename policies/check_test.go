@@ -41,9 +41,10 @@ func TestCheck(t *testing.T) {
 				cases[dir] = map[string][]byte{}
 			}
 			rule, lines, _ := strings.Cut("\n"+string(f.Data), "\n"+refused)
-			if cases[dir][file] = []byte(strings.TrimPrefix(rule+"\n", "\n")); strings.TrimSpace(rule) == "" {
-				cases[dir][file] = nil
+			if rule = strings.TrimSpace(rule); rule != "" {
+				rule += "\n"
 			}
+			cases[dir][file] = []byte(rule)
 			if lines != "" {
 				want[f.Name] = refused + lines
 			}
