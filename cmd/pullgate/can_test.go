@@ -106,3 +106,39 @@ func (d *canDoor) Enter(ctx context.Context, w *authztest.World) error {
 	}
 	return d.plainDoor.Enter(ctx, w)
 }
+
+// Half an answer is none.
+func TestWhoCanThatIsInterruptedSaysNothing(t *testing.T) {
+	s, err := authztest.ReadScript("../../testdata/decisions/lists.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	door := &interruptedDoor{plainDoor: newPlainDoor(t, nil), t: t}
+	runner := authztest.Runner{Door: door, Catalog: readScriptCatalog}
+	if _, err := runner.Run(t.Context(), s); err != nil || !door.entered {
+		t.Fatalf("%v, entered %v", err, door.entered)
+	}
+}
+
+type interruptedDoor struct {
+	*plainDoor
+	t       *testing.T
+	entered bool
+}
+
+func (d *interruptedDoor) Enter(ctx context.Context, w *authztest.World) error {
+	a, err := ask(ctx, w.Bundle, w.Clock)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	d.entered = true
+	who := &whoCan{asked: a, req: askedFor("", "", "", ""), progress: newAsking(&bytes.Buffer{})}
+	who.req.Kind, who.req.Product, who.req.Version = authz.KindVersion, "app", "1.4.0"
+	if err := who.run(ended); err == nil || !strings.Contains(err.Error(), "interrupted") {
+		d.t.Errorf("who-can: %v", err)
+	}
+	return d.plainDoor.Enter(ctx, w)
+}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -62,6 +63,9 @@ Exit codes: 0 something, 1 nothing, 2 could not find out.`,
 		w := &whatCan{asked: a, customer: args[0], products: products, repositories: repositories, progress: newAsking(cmd.ErrOrStderr())}
 		rows, err := w.rows(cmd.Context())
 		w.progress.done()
+		if err != nil && cmd.Context().Err() != nil {
+			return errors.New("interrupted before every repository was asked about; nothing is said")
+		}
 		if err != nil {
 			return err
 		}

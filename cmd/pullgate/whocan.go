@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -160,12 +161,17 @@ type may struct {
 }
 
 func (w *whoCan) run(ctx context.Context) (err error) {
+	defer func() {
+		if err != nil && ctx.Err() != nil {
+			err = errors.New("interrupted before every customer was asked; nothing is said")
+		}
+	}()
 	if w.anyone, err = w.may(ctx, "", w.req); err != nil {
 		return err
 	}
 	w.answers = make([]may, len(w.customers))
 	var next atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
+	group, inner := errgroup.WithContext(ctx)
 	for worker := range runtime.GOMAXPROCS(0) {
 		group.Go(func() error {
 			for {
@@ -176,7 +182,7 @@ func (w *whoCan) run(ctx context.Context) (err error) {
 				r := *w.req
 				r.Credential = credentialOf(w.customers[i])
 				var err error
-				if w.answers[i], err = w.may(ctx, w.customers[i], &r); err != nil {
+				if w.answers[i], err = w.may(inner, w.customers[i], &r); err != nil {
 					return err
 				}
 				if worker == 0 {
