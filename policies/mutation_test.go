@@ -28,6 +28,7 @@ var equivalent = map[string]string{
 	"_lenient: miss.lets_through(grant), removed":                 "the same",
 	"_let_through: count(indexes & _undenied) == 0, removed":      "spares the nearest miss of what is allowed",
 	"decision: data.pullgate.rules != {}, removed":                "spares looking for rules where there are none",
+	"_lets_through: data.pullgate.rules != {}, removed":           "without rules a refusal lets through what the nearest miss does",
 	"refusal: data.pullgate.rules != {}, removed":                 "the same",
 	"_granted: data.pullgate.rules != {}, removed":                "the same",
 	"_boundaries: data.vendor[name].boundary, removed":            "spares asking a package that has no boundaries about every tag",

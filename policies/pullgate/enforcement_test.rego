@@ -75,6 +75,12 @@ cases["a digest that is revoked on one way is let through on another"] := {
 	"want": {"allow": true, "code": "expired", "enforcement": "warn"},
 }
 
+cases["a digest that is revoked on the way that a license covers is enforced"] := {
+	"products": [p({"keep": true, "clocks": {"ends": now, "grace": now, "updates": now + 9}})],
+	"candidates": [c({"revoked_at": 1}), c({"version": "1.5.0", "tag": "1.5.0", "counts_from": now + 1})],
+	"want": {"allow": false, "code": "withdrawn"},
+}
+
 cases["on the way that is left a version that is not released is let through"] := {
 	"products": [warns({})],
 	"candidates": [c({"revoked_at": 1}), c({"version": "1.5.0", "tag": "1.5.0", "released": now + 1})],

@@ -330,9 +330,9 @@ test_a_long_header_is_fine if {
 }
 
 test_a_rule_at_fault_does_not_close_what_is_public if {
-	d := decision({"public": opened(open_entry), "rules": {"boundary": ["x", now + 4]}})
+	d := decision({"public": opened(open_entry), "rules": {"boundary": ["a"]}})
 	d.code == "public"
-	d.until == now + 4
+	d.until == "never"
 }
 
 test_rules_that_are_not_listed_are_not_asked if {
@@ -423,7 +423,8 @@ test_until_when_a_list_stands if {
 	visible_until({"x": 1}) == "never"
 	visible_until({"boundary": [now - 1, now, now + 3]}) == now + 3
 	visible_until({"pull_boundary": true}) == now + 1000000
-	visible_until({"boundary": ["x", now + 3]}) == now + 3
+	visible_until({"boundary": ["a", now + 3]}) == now + 3
+	visible_until({"boundary": ["a"]}) == "never"
 }
 
 test_without_rules_a_list_stands_as_long_as_its_candidates if {
