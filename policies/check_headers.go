@@ -12,7 +12,7 @@ import (
 // maxHeaderValue bounds the value of a vendor's header.
 const maxHeaderValue = 256
 
-var headerName = regexp.MustCompile(`^[A-Za-z0-9-]{1,128}$`)
+var headerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,127}$`)
 
 // forbiddenHeaders are those that no rule may set, in lower case, with the reason; a name that
 // ends in - stands for all that begin so. authz/reply is the last fence behind this.

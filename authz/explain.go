@@ -1,0 +1,136 @@
+package authz
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Explain decides a request as Decide does, without caches, and says how the decision came
+// about. Nothing is recorded and the decision has no id. The Explanation has no Asked where the
+// policy had no part or failed. The error is that the explanation could not be made; the
+// decision stands.
+func (g *Gate) Explain(ctx context.Context, r *Request) (*Decision, *Explanation, error) {
+	frozen := &Gate{cfg: g.cfg, metrics: g.metrics}
+	frozen.cfg.Cache, frozen.cfg.Shared = nil, nil
+	gen := g.cfg.Engine.Generation()
+	if gen == nil {
+		frozen.cfg.Engine = witnessed{}
+		return frozen.decide(ctx, r), &Explanation{KeyExpires: Never}, nil
+	}
+	w := &witness{Generation: gen}
+	frozen.cfg.Engine = witnessed{w}
+	d := frozen.decide(ctx, r)
+	x := explanationOf(gen, r, d)
+	if d.Outcome == OutcomeError {
+		return d, x, nil
+	}
+	for _, asked := range w.asked {
+		reasoning, err := asked.reasoning(ctx, gen, r.Kind)
+		if err != nil {
+			return d, x, fmt.Errorf("explain: %w", err)
+		}
+		x.Asked = append(x.Asked, *reasoning)
+	}
+	return d, x, nil
+}
+
+// explanationOf finds out again what the decision does not keep. All of it follows from the
+// generation, the request and the clock.
+func explanationOf(gen Generation, r *Request, d *Decision) *Explanation {
+	at := d.Time.Unix()
+	x := &Explanation{Caller: d.Subject, KeyExpires: Never}
+	reg, known := gen.Registry(r.Host)
+	switch r.Kind {
+	case KindMalformed, KindUnsupported:
+		return x
+	case KindVersion, KindPing:
+	default:
+		if !known {
+			return x
+		}
+	}
+	who := authenticate(gen, r, at)
+	x.Caller, x.Refusal = who.Recorded, who.Refusal
+	if who.UseKey {
+		x.KeyExpires = who.Key.Expires
+	}
+	if r.Kind == KindPing {
+		return x
+	}
+	switch {
+	case !who.reachesFrom(r.Address):
+		x.OutOfScope = "address"
+	case !who.reaches(r.Repository):
+		x.OutOfScope = "repository"
+	}
+	if r.Kind == KindCatalog {
+		return x
+	}
+	t := gen.Resolve(reg, r)
+	x.Repository, x.Reference = t.Repository, t.Reference
+	x.Named = who.Refusal == "" && gen.Named(who.Subject.Customer, &t, at)
+	for i, name := range t.Names {
+		if i == 0 || name != t.Names[i-1] {
+			x.Tags++
+		}
+	}
+	return x
+}
+
+// witness is a generation that keeps what the policy was asked.
+type witness struct {
+	Generation
+	asked []judged
+}
+
+func (w *witness) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
+	v, err := w.Generation.Evaluate(ctx, in)
+	if err == nil {
+		w.asked = append(w.asked, judged{in, v})
+	}
+	return v, err
+}
+
+// witnessed is an engine that has a witness, or nothing.
+type witnessed struct{ w *witness }
+
+func (e witnessed) Generation() Generation {
+	if e.w == nil {
+		return nil
+	}
+	return e.w
+}
+
+// judged is one question to the policy with its answer.
+type judged struct {
+	in      *Input
+	verdict Verdict
+}
+
+// ErrNotExplained is that a policy explains another verdict than it gives, or none at all.
+var ErrNotExplained = errors.New("the policy does not explain its verdict")
+
+// reasoning asks how the answer came about.
+func (j *judged) reasoning(ctx context.Context, gen Generation, kind Kind) (*Reasoning, error) {
+	out := &Reasoning{}
+	if kind != KindCatalog {
+		e, ok := gen.(Explainer)
+		if !ok {
+			return nil, ErrNotExplained
+		}
+		var err error
+		if out, err = e.Explain(ctx, j.in); err != nil {
+			return nil, err
+		}
+		if v := &out.Verdict; v.Allow != j.verdict.Allow || v.Code != j.verdict.Code || v.License != j.verdict.License || v.Grant != j.verdict.Grant || v.Until != j.verdict.Until {
+			return nil, fmt.Errorf("%w: %s %s is explained as %s %s", ErrNotExplained, j.verdict.Code, j.verdict.Grant, v.Code, v.Grant)
+		}
+		if kind != KindTags {
+			out.Candidates = j.in.Target.Candidates
+		}
+	}
+	out.Verdict, out.Subject = j.verdict, j.in.Subject
+	out.Repository = j.in.Target.Resource.Repository
+	return out, nil
+}
