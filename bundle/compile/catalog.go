@@ -11,6 +11,10 @@ type Repository struct {
 	Tags      map[string]Tag       // now
 	History   map[string][]Past    // by tag: what it named earlier, in any order
 	Manifests map[string]*Manifest // by digest; a child that is absent here is one the registry lacks
+
+	// Referrers are manifests that the registry lists as referrers of a subject that they do not
+	// name themselves, by the subject's digest.
+	Referrers map[string][]string
 }
 
 // Tag is where a tag points now.

@@ -109,6 +109,12 @@ func TestReferrersAreThoseThatCanBePulled(t *testing.T) {
 			"Signature": list4("Layer"), "Layer": image(),
 		},
 	}
+	// The registry's own list tells of one that names no subject, of one that both other ways lead to
+	// as well, and of some that are none.
+	repo.Manifests["Listed"] = image("LL")
+	repo.Manifests["Listed"].ArtifactType, repo.Manifests["Listed"].Size = "application/vnd.example.listed", 7
+	repo.Manifests["Listed"].Annotations = map[string]string{"a": "b"}
+	repo.Referrers = map[string][]string{"M": {"Listed", "Listed", "R1", "Plain", "Elsewhere", "Unknown", "M"}, "Other": {"Plain"}}
 	repo.Manifests["R1"].MediaType = "application/vnd.docker.distribution.manifest.v2+json"
 	x, _ := compileIndex(t, vendor, repo)
 	r, _ := x.Repository("main", "acme/app")
@@ -127,12 +133,26 @@ func TestReferrersAreThoseThatCanBePulled(t *testing.T) {
 		}
 	}
 	want := map[string]map[string]string{
-		"M":  {"R1": repo.Manifests["R1"].MediaType, "Plain": mediaTypeIndex}, // Plain by the tag schema
+		"M":  {"R1": repo.Manifests["R1"].MediaType, "Plain": mediaTypeIndex, "Listed": mediaTypeManifest}, // Plain by the tag schema
 		"R1": {"R2": mediaTypeManifest},
 		"R2": {"R3": mediaTypeManifest},
 		// R4 is four below M: unknown, so R3 has none to tell of.
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("referrers by subject (-want +got):\n%s", diff)
+	}
+	m, _ := parseDigest(digest("M"))
+	listed, _ := parseDigest(digest("Listed"))
+	if n := len(r.Referrers(m)); n != 3 {
+		t.Errorf("%d descriptors, want each referrer once", n)
+	}
+	for _, d := range r.Referrers(m) {
+		want := index.Descriptor{MediaType: mediaTypeManifest, Digest: listed, Size: 7, ArtifactType: "application/vnd.example.listed", Annotations: map[string]string{"a": "b"}}
+		if diff := cmp.Diff(want, d); d.Digest == listed && diff != "" {
+			t.Errorf("descriptor (-want +got):\n%s", diff)
+		}
+	}
+	if got := nodes(t, x, "acme/app", namesIn(repo)...)["LL*"]; got != "1.0.0=1.0.0" {
+		t.Errorf("the layer of a listed referrer is reached by %q", got)
 	}
 }

@@ -57,6 +57,12 @@ func named(r Repository) Repository {
 			out.History[tagName(tag)] = append(out.History[tagName(tag)], Past{digest(p.Digest), p.Until})
 		}
 	}
+	for subject, listed := range r.Referrers {
+		if out.Referrers == nil {
+			out.Referrers = map[string][]string{}
+		}
+		out.Referrers[digest(subject)] = all(listed)
+	}
 	for name, m := range r.Manifests {
 		c := *m
 		c.Index, c.Layers = all(m.Index), all(m.Layers)
@@ -201,6 +207,11 @@ func namesIn(r Repository) []string {
 	}
 	for name, m := range r.Manifests {
 		for _, n := range slices.Concat([]string{name, m.Config, m.Subject}, m.Index, m.Layers) {
+			out[n] = true
+		}
+	}
+	for subject, listed := range r.Referrers {
+		for _, n := range append([]string{subject}, listed...) {
 			out[n] = true
 		}
 	}

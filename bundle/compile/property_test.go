@@ -39,6 +39,13 @@ func randomRepository(t *rapid.T) Repository {
 		}
 		r.Manifests[n] = m
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "listed") {
+		if r.Referrers == nil {
+			r.Referrers = map[string][]string{}
+		}
+		subject := name.Draw(t, "listing")
+		r.Referrers[subject] = append(r.Referrers[subject], name.Draw(t, "referrer"))
+	}
 	for _, tag := range []string{"1.0.0", "latest"} {
 		if rapid.Bool().Draw(t, "tagged") {
 			r.Tags[tag] = at(name.Draw(t, "tag"))
@@ -102,7 +109,8 @@ func enumerate(r Repository, revoked map[string]int64, p stop, seen map[visit]bo
 		}
 	}
 	for name, m := range r.Manifests {
-		if m.Subject == p.name && p.ref < 3 {
+		listed := m.Subject == "" && name != p.name && slices.Contains(r.Referrers[p.name], name)
+		if (m.Subject == p.name || listed) && p.ref < 3 {
 			enumerate(r, revoked, stop{name, false, 1, p.ref + 1}, seen, l, found)
 		}
 	}

@@ -51,6 +51,7 @@ func (b *builder) build() index.Repository {
 	b.manifests()
 	b.revocations()
 	b.names()
+	b.listed()
 	b.referrerTags()
 	nodes := b.candidateSets()
 
@@ -206,6 +207,31 @@ func (b *builder) name(tag, digest string, retires int64, naming []versionTag) {
 	b.roots[to] = append(b.roots[to], within(cs, limit{revoked: index.Never, retires: retires})...)
 }
 
+// listed adds the referrers that the registry lists. A manifest that names another subject is
+// none, and neither is one that is unknown.
+func (b *builder) listed() {
+	for _, subject := range slices.Sorted(maps.Keys(b.Referrers)) {
+		d, ok := parseDigest(subject)
+		if !ok {
+			continue
+		}
+		for _, r := range b.Referrers[subject] {
+			b.refer(b.graph.manifestID(d), r)
+		}
+	}
+}
+
+// refer adds a referrer whose manifest does not say of what.
+func (b *builder) refer(subject int32, referrer string) {
+	m := b.Manifests[referrer]
+	if m == nil || m.Subject != "" {
+		return // unknown, or added where it belongs
+	}
+	if from, ok := b.id(referrer, true); ok && from != subject {
+		b.graph.nodes[subject].referrers = append(b.graph.nodes[subject].referrers, from)
+	}
+}
+
 // referrerTags adds the referrers that clients keep in an index tagged sha256-HEX, where a
 // registry has no referrers API (OCI distribution-spec, referrers tag schema). A manifest
 // that names another subject is none.
@@ -218,13 +244,7 @@ func (b *builder) referrerTags() {
 		}
 		subject := b.graph.id(named)
 		for _, child := range m.Index {
-			r := b.Manifests[child]
-			if r == nil || r.Subject != "" {
-				continue // unknown, or added where it belongs
-			}
-			if from, ok := b.id(child, true); ok && from != subject {
-				b.graph.nodes[subject].referrers = append(b.graph.nodes[subject].referrers, from)
-			}
+			b.refer(subject, child)
 		}
 	}
 }

@@ -30,6 +30,9 @@ type Repository struct {
 	Tags      map[string]Tag       // what each tag names now
 	History   map[string][]Past    // by tag, oldest first: what it named earlier; also tags that are gone
 	Manifests map[string]*Manifest // by "sha256:HEX"
+	// Referrers are manifests that the registry's referrers API lists for a subject that they do
+	// not name themselves, sorted, by the subject's digest. The others have a Manifest.Subject.
+	Referrers map[string][]string
 }
 
 // Tag is where a tag points now.

@@ -50,7 +50,7 @@ const (
 )
 
 type request struct {
-	kind    string // for the metric: list, head, manifest, config
+	kind    string // for the metric: list, head, manifest, config, referrers
 	method  string
 	target  string // path and query
 	accept  string

@@ -41,6 +41,10 @@ type Config struct {
 	MaxTags int
 	// AcceptRemovals takes answers that are suddenly much smaller.
 	AcceptRemovals bool
+	// ReferrersEvery is how often the registry is asked again what refers to a manifest that it was
+	// asked about before; the requests are spread over that time. New manifests are asked about in
+	// every crawl for a day. Default 1 hour.
+	ReferrersEvery time.Duration
 	// Timeout bounds one request, to the last byte of its answer. Default 30 seconds.
 	Timeout time.Duration
 	// RetryWait is the pause before the second try of a request that failed. Default 500 ms.
@@ -128,6 +132,7 @@ func NewCrawler(cfg Config) (*Crawler, error) {
 	cfg.Parallel = cmp.Or(max(cfg.Parallel, 0), 8)
 	cfg.MaxTags = cmp.Or(max(cfg.MaxTags, 0), 100_000)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
+	cfg.ReferrersEvery = cmp.Or(cfg.ReferrersEvery, time.Hour)
 	cfg.RetryWait = cmp.Or(cfg.RetryWait, 500*time.Millisecond)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -178,6 +183,7 @@ type crawl struct {
 	slots chan struct{}
 	now   int64
 	known map[string]*knownRepository
+	api   referrersAPI
 
 	mu       sync.Mutex
 	progress Progress
@@ -213,8 +219,15 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 	if err != nil {
 		return nil, err
 	}
+	hadReferrers, err := store.hasReferrersAPI()
+	if err != nil {
+		return nil, err
+	}
+	if hadReferrers {
+		cr.api.state.Store(apiPresent)
+	}
 	if err = cr.repositories(names); err == nil {
-		err = store.finish(cr.now)
+		err = store.finish(cr.now, cr.api.present(hadReferrers))
 	}
 	slices.SortFunc(cr.result.Repositories, func(a, b RepositoryResult) int { return cmp.Compare(a.Name, b.Name) })
 	if err != nil {

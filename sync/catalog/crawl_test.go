@@ -82,7 +82,7 @@ func TestSecondCrawlOnlyAsksForTags(t *testing.T) {
 	r.sample("acme/other") // the same content
 	s, c := open(t), r.crawler()
 	first := crawlOK(t, c, s, "acme/app", "acme/other")
-	if got := len(r.requests("GET /v2/")) - len(r.requests("tags/list")) - 2; got > 2*(9+6) || first.Manifests < 9 {
+	if got := len(r.requests("GET /v2/")) - len(r.requests("tags/list")) - len(r.requests("/referrers/")) - 2; got > 2*(9+6) || first.Manifests < 9 {
 		t.Fatalf("%d fetches, %d manifests", got, first.Manifests)
 	}
 	before := snapshot(t, s)
@@ -505,19 +505,20 @@ func TestProgressAndMetricsCount(t *testing.T) {
 		c.Progress = func(p Progress) { last = p }
 	})
 	crawlOK(t, c, open(t), "acme/app")
-	if last != (Progress{Repositories: 1, Total: 1, Tags: 4, Manifests: 9, Requests: 20}) {
+	if last != (Progress{Repositories: 1, Total: 1, Tags: 4, Manifests: 9, Requests: 29}) {
 		t.Fatalf("%+v", last)
 	}
 	const want = `
 # HELP pullgate_catalog_last_success_timestamp_seconds When a crawl of the repository last succeeded, Unix seconds. The first 1000 repositories have a series; see pullgate_catalog_failures_total for the rest.
 # TYPE pullgate_catalog_last_success_timestamp_seconds gauge
 pullgate_catalog_last_success_timestamp_seconds{registry="main",repository="acme/app"} 1.780272e+09
-# HELP pullgate_catalog_fetches_total Requests made to the registry, by kind: list, head, manifest, config.
+# HELP pullgate_catalog_fetches_total Requests made to the registry, by kind: list, head, manifest, config, referrers.
 # TYPE pullgate_catalog_fetches_total counter
 pullgate_catalog_fetches_total{kind="config",registry="main"} 6
 pullgate_catalog_fetches_total{kind="head",registry="main"} 4
 pullgate_catalog_fetches_total{kind="list",registry="main"} 1
 pullgate_catalog_fetches_total{kind="manifest",registry="main"} 9
+pullgate_catalog_fetches_total{kind="referrers",registry="main"} 9
 `
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "pullgate_catalog_last_success_timestamp_seconds", "pullgate_catalog_fetches_total"); err != nil {
 		t.Fatal(err)

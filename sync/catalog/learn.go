@@ -107,10 +107,68 @@ func (s *Store) missed(name, why string, now int64) error {
 	})
 }
 
+// below returns the digests of the manifests that can be reached from roots, four manifests deep,
+// sorted.
+func (s *Store) below(roots map[string]bool) ([]string, error) {
+	seen := map[string]bool{}
+	err := s.view(func(tx *bolt.Tx) error {
+		manifests := tx.Bucket(bucketManifests)
+		level := slices.Collect(maps.Keys(roots))
+		for depth := 1; depth <= maxDepth; depth++ {
+			var next []string
+			for _, d := range level {
+				var rec record
+				if seen[d] {
+					continue
+				}
+				if ok, err := get(manifests, []byte(d), &rec); err != nil {
+					return err
+				} else if !ok || rec.Skip != "" {
+					continue
+				}
+				seen[d] = true
+				for _, c := range rec.Children {
+					if c.isManifest() {
+						next = append(next, c.Digest)
+					}
+				}
+			}
+			level = next
+		}
+		return nil
+	})
+	return slices.Sorted(maps.Keys(seen)), err
+}
+
+// learnReferrers keeps answers of the referrers API, by subject.
+func (s *Store) learnReferrers(name string, answers map[string]referrersRecord) error {
+	return s.inRepository(name, func(_ *bolt.Tx, b *bolt.Bucket) error {
+		referrers := b.Bucket(bucketReferrers)
+		for _, subject := range slices.Sorted(maps.Keys(answers)) {
+			if err := put(referrers, []byte(subject), answers[subject]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// hasReferrersAPI reports whether the registry answered a request for referrers in the last crawl.
+func (s *Store) hasReferrersAPI() (has bool, err error) {
+	err = s.view(func(tx *bolt.Tx) error {
+		_, err := get(tx.Bucket(bucketMeta), []byte("referrers"), &has)
+		return err
+	})
+	return has, err
+}
+
 // finish notes the end of a crawl. With it the file's two headers both lead to everything that was
 // taken, so that damage to one of them loses nothing.
-func (s *Store) finish(now int64) error {
+func (s *Store) finish(now int64, referrersAPI bool) error {
 	return s.update(func(tx *bolt.Tx) error {
+		if err := put(tx.Bucket(bucketMeta), []byte("referrers"), referrersAPI); err != nil {
+			return err
+		}
 		return put(tx.Bucket(bucketMeta), []byte("crawled"), now)
 	})
 }
@@ -121,7 +179,7 @@ func (s *Store) inRepository(name string, f func(tx *bolt.Tx, b *bolt.Bucket) er
 		if err != nil {
 			return err
 		}
-		for _, sub := range [][]byte{bucketTags, bucketHistory, bucketDates} {
+		for _, sub := range [][]byte{bucketTags, bucketHistory, bucketDates, bucketReferrers} {
 			if _, err := b.CreateBucketIfNotExists(sub); err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ func newMetrics(reg prometheus.Registerer, registry string) (*metrics, error) {
 		}, []string{"reason"}),
 		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullgate_catalog_fetches_total", ConstLabels: labels,
-			Help: "Requests made to the registry, by kind: list, head, manifest, config.",
+			Help: "Requests made to the registry, by kind: list, head, manifest, config, referrers.",
 		}, []string{"kind"}),
 		series: map[string]bool{},
 	}

@@ -117,7 +117,7 @@ func (r *reader) document(n *yaml.Node) {
 
 func (r *reader) repository(n *yaml.Node, path string) *Repository {
 	repo := &Repository{Tags: map[string]Tag{}, History: map[string][]Past{}, Manifests: map[string]*Manifest{}}
-	fields, ok := r.object(n, path, "tags", "history", "seen", "manifests")
+	fields, ok := r.object(n, path, "tags", "history", "seen", "manifests", "referrers")
 	if !ok {
 		return repo
 	}
@@ -151,6 +151,19 @@ func (r *reader) repository(n *yaml.Node, path string) *Repository {
 			continue
 		}
 		repo.Manifests[d] = r.manifest(v, path+".manifests."+k.Value)
+	}
+	for k, v := range r.entries(fields["referrers"], path+".referrers") {
+		at := path + ".referrers." + k.Value
+		subject := r.digest(k, path+".referrers")
+		if repo.Referrers[subject] != nil {
+			r.fail(k, at, "written twice, perhaps once as a name and once as a digest")
+			continue
+		}
+		if repo.Referrers == nil {
+			repo.Referrers = map[string][]string{}
+		}
+		repo.Referrers[subject] = r.digests(v, at)
+		slices.Sort(repo.Referrers[subject])
 	}
 	repo.complete()
 	return repo

@@ -145,6 +145,9 @@ func (cr *crawl) repository(l *listing) error {
 		cr.done(RepositoryResult{Name: l.name, Outcome: Absent})
 		return nil
 	}
+	if err := t.referrers(); err != nil {
+		return err
+	}
 	if err := cr.store.take(l.name, t.resolved, t.unknown, cr.now); err != nil {
 		return err
 	}
@@ -153,7 +156,7 @@ func (cr *crawl) repository(l *listing) error {
 	if l.absent {
 		r.Outcome = Absent
 	}
-	if t.failed > 0 {
+	if t.failed > 0 || t.refused.n > 0 {
 		r.Failure = t.partly()
 		cr.metrics.failed(r.Failure.Reason)
 	}
@@ -189,6 +192,7 @@ type tags struct {
 	failed   int               // tags for which the registry itself failed
 	trouble  error             // the first of these
 	first    string            // its tag
+	refused  referrerFailures
 }
 
 func (t *tags) resolve() error {
@@ -217,17 +221,21 @@ func (t *tags) hopeless() bool {
 	return t.failed >= mostTrouble && t.failed > len(t.resolved)
 }
 
-// partly is the failure of a repository that was taken but for some tags.
+// partly is the failure of a repository that was taken but for some tags, or some referrers.
 func (t *tags) partly() *Failure {
-	f := t.failure(t.name, t.trouble)
+	what, n, trouble := "tag "+t.first, t.failed, t.trouble
+	if n == 0 {
+		what, n, trouble = "what refers to "+t.refused.first, t.refused.n, t.refused.err
+	}
+	f := t.failure(t.name, trouble)
 	if k := t.known[t.name]; k != nil {
 		f.Known = k.state.Succeeded != 0
 	}
 	others := " stays as it was"
-	if t.failed > 1 {
-		others = fmt.Sprintf(" and %d more stay as they were", t.failed-1)
+	if n > 1 {
+		others = fmt.Sprintf(" and %d more stay as they were", n-1)
 	}
-	f.Err = fmt.Errorf("tag %s%s: %s", t.first, others, line(t.trouble))
+	f.Err = fmt.Errorf("%s%s: %s", what, others, line(trouble))
 	return f
 }
 

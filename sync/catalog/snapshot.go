@@ -59,6 +59,8 @@ type knownRepository struct {
 	history map[string][]Past
 	dates   map[string]int64
 	state   State
+
+	referrers map[string]referrersRecord // by subject
 }
 
 // present counts the tags that exist.
@@ -74,14 +76,16 @@ func (k *knownRepository) present() int {
 
 // readKnown reads a repository's bucket; a nil one is a repository never heard of.
 func readKnown(b *bolt.Bucket) (*knownRepository, error) {
-	k := &knownRepository{tags: map[string]tagRecord{}, history: map[string][]Past{}, dates: map[string]int64{}}
+	k := &knownRepository{tags: map[string]tagRecord{}, history: map[string][]Past{}, dates: map[string]int64{}, referrers: map[string]referrersRecord{}}
 	if b == nil {
 		return k, nil
 	}
 	if _, err := get(b, keyState, &k.state); err != nil {
 		return nil, err
 	}
-	return k, cmp.Or(readAll(b.Bucket(bucketTags), k.tags), readAll(b.Bucket(bucketHistory), k.history), readAll(b.Bucket(bucketDates), k.dates))
+	return k, cmp.Or(
+		readAll(b.Bucket(bucketTags), k.tags), readAll(b.Bucket(bucketHistory), k.history),
+		readAll(b.Bucket(bucketDates), k.dates), readAll(b.Bucket(bucketReferrers), k.referrers))
 }
 
 func readAll[T any](b *bolt.Bucket, into map[string]T) error {
@@ -96,15 +100,19 @@ func readAll[T any](b *bolt.Bucket, into map[string]T) error {
 	})
 }
 
-// repository builds the model: the tags, and the graph below every digest that a tag names or
-// named, four manifests deep. A child's date is its own, else that of the oldest tagged manifest
-// above it.
+// repository builds the model: the tags, the graph below every digest that a tag names or named,
+// four manifests deep, and what refers to it, with the graph below that. A child's date is its
+// own, else that of the oldest tagged manifest above it; a referrer's is its own, else its
+// subject's.
 func (k *knownRepository) repository(tx *bolt.Tx) (*Repository, error) {
-	r := &Repository{Tags: map[string]Tag{}, History: k.history, Manifests: map[string]*Manifest{}}
+	m := &modeler{
+		tx: tx, known: k, date: maps.Clone(k.dates),
+		out: &Repository{Tags: map[string]Tag{}, History: k.history, Manifests: map[string]*Manifest{}},
+	}
 	roots := map[string]bool{}
 	for tag, t := range k.tags {
 		if t.Digest != "" {
-			r.Tags[tag] = Tag(t)
+			m.out.Tags[tag] = Tag(t)
 			roots[t.Digest] = true
 		}
 	}
@@ -113,36 +121,57 @@ func (k *knownRepository) repository(tx *bolt.Tx) (*Repository, error) {
 			roots[p.Digest] = true
 		}
 	}
-	level := slices.SortedFunc(maps.Keys(roots), func(a, b string) int {
+	added, err := m.below(slices.SortedFunc(maps.Keys(roots), func(a, b string) int {
 		return cmp.Or(cmp.Compare(k.dates[a], k.dates[b]), cmp.Compare(a, b))
-	})
-	date := maps.Clone(k.dates)
+	}))
+	for depth := 1; depth <= maxReferrerDepth && len(added) > 0 && err == nil; depth++ {
+		added, err = m.below(m.referrers(added))
+	}
+	for subject, rec := range k.referrers {
+		for _, d := range rec.Digests {
+			if r := m.out.Manifests[d]; r != nil && r.Subject == "" && m.out.Manifests[subject] != nil {
+				m.listed(subject, d)
+			}
+		}
+	}
+	return m.out, err
+}
+
+// modeler builds the model of one repository.
+type modeler struct {
+	tx    *bolt.Tx
+	known *knownRepository
+	date  map[string]int64 // by digest, of those without one of their own
+	out   *Repository
+}
+
+// below adds manifests and what is below them, and returns the digests of all that are new.
+func (m *modeler) below(level []string) (added []string, err error) {
 	for depth := 1; depth <= maxDepth; depth++ {
 		var next []string
 		for _, d := range level {
-			if r.Manifests[d] != nil {
+			if m.out.Manifests[d] != nil {
 				continue
 			}
 			var rec record
-			if ok, err := get(tx.Bucket(bucketManifests), []byte(d), &rec); err != nil {
+			if ok, err := get(m.tx.Bucket(bucketManifests), []byte(d), &rec); err != nil {
 				return nil, err
 			} else if !ok || rec.Skip != "" {
 				continue
 			}
-			created, dated, err := ownDate(tx, &rec)
+			created, dated, err := ownDate(m.tx, &rec)
 			if err != nil {
 				return nil, err
 			}
-			if frozen, ok := k.dates[d]; ok {
+			if frozen, ok := m.known.dates[d]; ok {
 				created = frozen
 			} else if !dated {
-				created = date[d]
+				created = m.date[d]
 			}
-			r.Manifests[d] = rec.manifest(created)
+			m.out.Manifests[d] = rec.manifest(created)
+			added = append(added, d)
 			for _, c := range rec.Children {
-				if _, ok := date[c.Digest]; !ok {
-					date[c.Digest] = created
-				}
+				m.dateLike(c.Digest, created)
 				if c.isManifest() {
 					next = append(next, c.Digest)
 				}
@@ -150,7 +179,32 @@ func (k *knownRepository) repository(tx *bolt.Tx) (*Repository, error) {
 		}
 		level = next
 	}
-	return r, nil
+	return added, nil
+}
+
+func (m *modeler) dateLike(digest string, created int64) {
+	if _, ok := m.date[digest]; !ok {
+		m.date[digest] = created
+	}
+}
+
+// referrers notes what the registry lists for subjects, and returns it.
+func (m *modeler) referrers(subjects []string) (found []string) {
+	for _, subject := range subjects {
+		for _, d := range m.known.referrers[subject].Digests {
+			m.dateLike(d, m.out.Manifests[subject].Created)
+			found = append(found, d)
+		}
+	}
+	return found
+}
+
+// listed notes a referrer that does not name its subject itself.
+func (m *modeler) listed(subject, referrer string) {
+	if m.out.Referrers == nil {
+		m.out.Referrers = map[string][]string{}
+	}
+	m.out.Referrers[subject] = append(m.out.Referrers[subject], referrer)
 }
 
 // ownDate is the date in a manifest's annotations or image config; false without one.

@@ -54,13 +54,14 @@ type Store struct {
 // Buckets of the file, and of a repository in it. Values are JSON behind a checksum over key and
 // value (see pack); the key is given with each.
 var (
-	bucketMeta         = []byte("meta")         // "format" → 1, "crawled" → when the last crawl ended
+	bucketMeta         = []byte("meta")         // "format" → 1, "crawled" → when the last crawl ended, "referrers" → whether it was told of any
 	bucketManifests    = []byte("manifests")    // digest → record
 	bucketConfigs      = []byte("configs")      // digest of an image config → its date, Unix seconds; 0 without
 	bucketRepositories = []byte("repositories") // name → a bucket:
 	bucketTags         = []byte("tags")         //   tag → tagRecord
 	bucketHistory      = []byte("history")      //   tag → []Past, oldest first
 	bucketDates        = []byte("dates")        //   digest that a tag named → frozen date
+	bucketReferrers    = []byte("referrers")    //   digest that the referrers API was asked about → referrersRecord
 	keyState           = []byte("state")        //   State
 )
 

@@ -36,7 +36,7 @@ func Write(w io.Writer, catalogs ...*Catalog) error {
 }
 
 func writeRepository(b *bufio.Writer, name string, r *Repository) {
-	if len(r.Tags)+len(r.History)+len(r.Manifests) == 0 {
+	if len(r.Tags)+len(r.History)+len(r.Manifests)+len(r.Referrers) == 0 {
 		fmt.Fprintf(b, "  %s: {}\n", strconv.Quote(name))
 		return
 	}
@@ -54,6 +54,9 @@ func writeRepository(b *bufio.Writer, name string, r *Repository) {
 	section(b, "seen", seen, func(t string) string { return instantText(r.Tags[t].Seen) })
 	section(b, "manifests", slices.Sorted(maps.Keys(r.Manifests)), func(d string) string {
 		return manifestText(r.Manifests[d])
+	})
+	section(b, "referrers", slices.Sorted(maps.Keys(r.Referrers)), func(d string) string {
+		return "[" + strings.Join(r.Referrers[d], ", ") + "]"
 	})
 }
 

@@ -65,6 +65,7 @@ func repository(registry, name string, r *catalog.Repository) compile.Repository
 		Tags:      make(map[string]compile.Tag, len(r.Tags)),
 		History:   make(map[string][]compile.Past, len(r.History)),
 		Manifests: make(map[string]*compile.Manifest, len(r.Manifests)),
+		Referrers: r.Referrers,
 	}
 	for t, v := range r.Tags {
 		out.Tags[t] = compile.Tag(v)
