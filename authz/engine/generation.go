@@ -34,8 +34,7 @@ type generation struct {
 	keyer    *keyer
 	policy   *policy
 	decision rego.PreparedEvalQuery
-	visible  rego.PreparedEvalQuery
-	until    *rego.PreparedEvalQuery // of what is visible; nil without vendor rules
+	visible  rego.PreparedEvalQuery // and, with vendor rules, until when
 
 	sets  *memo[index.SetID, *candidateSet]
 	terms *memo[[32]byte, *ast.Term] // by Target.Set
@@ -86,15 +85,8 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generatio
 	if g.decision, err = prepare(ctx, g.policy.compiler, g.store, decisionQuery); err != nil {
 		return nil, err
 	}
-	if g.visible, err = prepare(ctx, g.policy.compiler, g.store, visibleQuery); err != nil {
+	if g.visible, err = prepare(ctx, g.policy.compiler, g.store, g.policy.visibleQuery()); err != nil {
 		return nil, err
-	}
-	if len(g.policy.rules) > 0 {
-		q, err := prepare(ctx, g.policy.compiler, g.store, visibleUntilQuery)
-		if err != nil {
-			return nil, err
-		}
-		g.until = &q
 	}
 	if err := g.warm(ctx); err != nil {
 		return nil, fmt.Errorf("try the policy: %w", err)
@@ -243,26 +235,21 @@ func (g *generation) Visible(ctx context.Context, in *authz.Input) (indexes []in
 	if err != nil {
 		return nil, 0, err
 	}
-	n := len(in.Target.Candidates)
-	ask := func(name string, query *rego.PreparedEvalQuery) (ast.Value, error) {
-		limits := &g.engine.limits
-		b := newBudget(ctx, limits.visible(n, g.grants(in), len(g.policy.rules)), limits.VisibleTime)
-		return g.ask(ctx, g.engine.lists, name, query, in, candidates, b)
-	}
-	v, err := ask(visibleQuery, &g.visible)
+	n, limits := len(in.Target.Candidates), &g.engine.limits
+	b := newBudget(ctx, limits.visible(n, g.grants(in), len(g.policy.rules)), limits.VisibleTime)
+	v, err := g.ask(ctx, g.engine.lists, visibleQuery, &g.visible, in, candidates, b)
 	if err != nil {
 		return nil, 0, err
 	}
-	if indexes, err = visibleOf(v, n); err != nil || g.until == nil {
-		return indexes, authz.Never, err
+	until = authz.Never
+	if both, ok := v.(*ast.Array); ok && len(g.policy.rules) > 0 {
+		v = both.Elem(0).Value
+		if until, err = instant(both.Elem(1).Value); err != nil {
+			return nil, 0, fmt.Errorf("%s is %w", visibleUntilQuery, err)
+		}
 	}
-	if v, err = ask(visibleUntilQuery, g.until); err != nil {
-		return nil, 0, err
-	}
-	if until, err = instant(v); err != nil {
-		return nil, 0, fmt.Errorf("%s is %w", visibleUntilQuery, err)
-	}
-	return indexes, until, nil
+	indexes, err = visibleOf(v, n)
+	return indexes, until, err
 }
 
 // ask evaluates one query on a worker. A panic there is an error here.

@@ -3,13 +3,11 @@ package engine
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	"github.com/open-policy-agent/opa/v1/dependencies"
 
 	"github.com/pullgate/pullgate/authz"
 )
@@ -117,55 +115,6 @@ func newKeyer(p *policy, s *store) *keyer {
 	}
 	salt.Sum(k.salt[:0])
 	return k
-}
-
-// baseRefs are the constant prefixes of all base documents that entry points read. The analysis
-// panics on rules it does not understand; that is then an error of the bundle. What is only
-// replaced (`with input.a as …`) is not read.
-func baseRefs(c *ast.Compiler, entries ...string) (refs []ast.Ref, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("what the rules read cannot be told: %v", p)
-		}
-	}()
-	for _, entry := range entries {
-		body, err := ast.ParseBody("x = " + entry)
-		if err != nil {
-			return nil, err
-		}
-		r, err := dependencies.Base(c, body)
-		if err != nil {
-			return nil, err
-		}
-		refs = append(refs, r...)
-	}
-	read := refsRead(c)
-	return slices.DeleteFunc(refs, func(ref ast.Ref) bool {
-		return ref[0].Equal(ast.InputRootDocument) && !slices.ContainsFunc(read, ref.HasPrefix) &&
-			!slices.ContainsFunc(read, func(r ast.Ref) bool { return r.HasPrefix(ref) })
-	}), nil
-}
-
-// refsRead are the constant prefixes of all refs into the input in any of the rules, but for
-// the targets of `with`.
-func refsRead(c *ast.Compiler) (refs []ast.Ref) {
-	for _, name := range slices.Sorted(maps.Keys(c.Modules)) {
-		replaced := map[*ast.Term]bool{}
-		ast.WalkWiths(c.Modules[name], func(w *ast.With) bool {
-			replaced[w.Target] = true
-			return false
-		})
-		ast.WalkTerms(c.Modules[name], func(t *ast.Term) bool {
-			if replaced[t] {
-				return true
-			}
-			if ref, ok := t.Value.(ast.Ref); ok && ref[0].Equal(ast.InputRootDocument) {
-				refs = append(refs, ref.ConstantPrefix())
-			}
-			return false
-		})
-	}
-	return refs
 }
 
 // allData is a ref to everybody's licenses, and more, in any of the rules; "" when there is

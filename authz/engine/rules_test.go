@@ -2,11 +2,15 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/bundle/index"
 )
 
 // region denies by the client's address, which no rule of the library reads.
@@ -128,5 +132,39 @@ deny contains {"code": "early", "message": "not yet"} if {
 	})
 	if err != nil || until != 1770000777 {
 		t.Errorf("until %d (%v)", until, err)
+	}
+}
+
+// What a list with vendor rules allocates grows with its tags, not with their square: no tag
+// carries the others along.
+func TestListsWithRulesGrowWithTheirTags(t *testing.T) {
+	allocated := func(tags int) float64 {
+		w := newWorld()
+		w.index.AddProduct(index.Product{ID: "app"})
+		repo := index.Repository{Registry: "main", Name: "acme/app", Product: "app"}
+		for i := range tags {
+			v := fmt.Sprintf("%d.%d.0", i%4, i)
+			repo.Tags = append(repo.Tags, index.Tag{Name: v, Digest: digest(v), Candidates: []index.Candidate{versioned(t, "app", v, v)}})
+		}
+		w.index.AddRepository(repo)
+		w.customer(t, "bakery", grant(t, "bakery-app", "app", ">=1.0.0 <3.0.0"))
+		w.key("bakery", "ci", nil)
+		w.rule("region", region)
+		gate, r := gateOver(t, w, false), from(request("bakery", authz.KindTags, "acme/app", ""), "10.0.0.7")
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		began := time.Now()
+		d := gate.Decide(context.Background(), r)
+		took := time.Since(began)
+		runtime.ReadMemStats(&after)
+		if d.Outcome != authz.OutcomeAnswer || len(d.Names) != tags/2 {
+			t.Fatalf("%d tags: %s %s, %d names", tags, line(d), d.Detail, len(d.Names))
+		}
+		bytes := float64(after.TotalAlloc - before.TotalAlloc)
+		t.Logf("%d tags: %.1f MB, %s", tags, bytes/1e6, took.Round(time.Millisecond))
+		return bytes
+	}
+	if few, many := allocated(200), allocated(1600); many > 12*few {
+		t.Errorf("eight times the tags allocate %.1f times as much", many/few)
 	}
 }

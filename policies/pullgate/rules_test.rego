@@ -63,3 +63,11 @@ boundary contains candidate.released + 1000000 if {
 header contains entry if some entry in data.fixture.header
 
 deny contains entry if some entry in data.fixture.deny
+
+# Fails, where somebody asks.
+deny contains {"code": "fails", "message": "fails"} if {
+	data.fixture.fails
+	1 / 0 > 0
+}
+
+boundary contains 1 / 0 if data.fixture.fails

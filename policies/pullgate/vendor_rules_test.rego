@@ -413,7 +413,7 @@ test_a_list_agrees_with_every_pull if {
 }
 
 visible_until(rules) := v if {
-	v := data.pullgate.visible_until with data.pullgate.customers as customers(world({"products": [product_grant]}))
+	v := data.pullgate.visible_until with data.pullgate.customers as customers(world({"products": [p({"boundaries": [1000000]})]}))
 		with data.pullgate.rules as {"fixture": true}
 		with data.fixture as rules
 		with input as object.union(listing, {"resource": {"candidates": array.concat([c({"tag": "late", "released": now})], tags)}})
@@ -428,5 +428,24 @@ test_until_when_a_list_stands if {
 }
 
 test_without_rules_a_list_stands_as_long_as_its_candidates if {
-	data.pullgate.visible_until == "never"
+	data.pullgate.visible_until == "never" with data.pullgate.customers as customers(world({"products": [product_grant]}))
+		with data.pullgate.rules as {}
+		with input as object.union(listing, {"resource": {"candidates": tags}})
+}
+
+# Nobody known and nobody banned has a rule asked: one that fails would refuse the whole.
+strangers["unknown"] := {"subject": {"customer": "nobody", "via": "key"}}
+
+strangers["anonymous"] := {"subject": {"via": "anonymous"}}
+
+strangers["banned"] := {"subject": {"customer": "acme", "via": "key"}}
+
+test_a_rule_that_fails_does_not_close_what_is_public if {
+	every who in strangers {
+		world := {"public": opened(open_entry), "rules": {"fails": true}, "products": [product_grant], "customer": {"banned": true}}
+		asks := {"pull": object.remove(pull([candidate]), ["subject"]), "list": object.remove(listing, ["subject"])}
+		decision(object.union(world, {"list": object.union(asks.pull, who)})).code == "public"
+		shows := visible(object.union(world, {"list": object.union(object.union(asks.list, who), {"resource": {"candidates": tags}})}))
+		shows == {0, 1}
+	}
 }

@@ -3,41 +3,50 @@ package pullgate
 import data.pullgate.check
 import data.pullgate.miss
 import data.pullgate.open
-import data.pullgate.vendor
+import data.pullgate.until
 
 # METADATA
 # title: Visible candidates
 # description: |
 #   Indexes of the candidates that the subject may see: those of the tags that a decision about
-#   the tag alone would allow.
+#   the tag alone would allow. Where vendor rules have a say, that decision is asked for.
 # entrypoint: true
-visible := (_undenied | _public) | (_granted | _let_through)
+visible := {i | some tag, [true, _] in _answers; some i in _tags[tag]} if {
+	_rules_are_asked
+} else := (_covered | _public) | _let_through
 
 # METADATA
 # title: Until when they are
 # description: |
-#   The earliest later boundary that vendor rules contribute when they are asked about one of
-#   the tags, or "never". All others are known without asking the policy.
+#   The earliest later boundary of a decision about one of the tags that vendor rules are asked
+#   about, or "never". Without vendor rules all boundaries are known without asking the policy.
 # entrypoint: true
-visible_until := min(_boundaries | {"never"})
+visible_until := min({boundary | some [_, boundary] in _answers} | {"never"})
 
-_boundaries contains boundary if {
-	some name, _ in data.pullgate.rules
-	data.vendor[name].boundary
-	some tag, indexes in _tags
-	boundary := data.vendor[name].boundary[_] with input.action as "pull"
-		with input.resource.kind as "manifest"
-		with input.resource.tag as tag
-		with input.resource.path as _path(tag)
-		with input.request.path as _path(tag)
-		with input.resource.candidates as _candidates(indexes)
-	is_number(boundary)
-	input.time < boundary
+_rules_are_asked if {
+	data.pullgate.rules != {}
+	customer.banned == false
 }
 
-_undenied := _covered if {
-	data.pullgate.rules == {}
-} else := _covered - _denied
+# [allow, until] of each tag, asked as a request for it would ask. The input is copied for each
+# tag, so all candidates are taken out of it before.
+_answers[tag] := answer if {
+	_rules_are_asked
+	some tag, indexes in _tags
+	path := sprintf("/v2/%s/manifests/%s", [input.resource.repository, tag])
+	answer := _answer_now with input as json.remove(input, ["/resource/candidates"])
+		with input.action as "pull"
+		with input.resource.kind as "manifest"
+		with input.resource.tag as tag
+		with input.resource.path as path
+		with input.request.path as path
+		with input.resource.candidates as [candidate | some i in indexes; candidate := input.resource.candidates[i]]
+}
+
+_answer_now := [decision.allow, until.with_rules]
+
+# The indexes of each tag's candidates.
+_tags[candidate.tag] contains i if some i, candidate in input.resource.candidates
 
 _covered contains i if {
 	customer.banned == false
@@ -64,75 +73,15 @@ _public contains i if {
 	open.covers(candidate, time)
 }
 
-# The indexes of each tag's candidates: rules are asked about a tag as a request for it would
-# ask them.
-_tags[tag] := indexes if {
-	some candidate in input.resource.candidates
-	tag := candidate.tag
-	indexes := {i | input.resource.candidates[i].tag == tag}
-}
-
-_candidates(indexes) := [candidate | some i in indexes; candidate := input.resource.candidates[i]]
-
-_path(tag) := sprintf("/v2/%s/manifests/%s", [input.resource.repository, tag])
-
-_refused if vendor.fault
-
-_refused if vendor.denial
-
-_denied contains i if {
-	some tag, indexes in _tags
-	_refused with input.action as "pull"
-		with input.resource.kind as "manifest"
-		with input.resource.tag as tag
-		with input.resource.path as _path(tag)
-		with input.request.path as _path(tag)
-		with input.resource.candidates as _candidates(indexes)
-	some i in indexes
-}
-
-_granted contains i if {
-	data.pullgate.rules != {}
-	some tag, indexes in _tags
-	count(indexes & _denied) == 0
-	vendor.grant with input.action as "pull"
-		with input.resource.kind as "manifest"
-		with input.resource.tag as tag
-		with input.resource.path as _path(tag)
-		with input.request.path as _path(tag)
-		with input.resource.candidates as _candidates(indexes)
-	some i in indexes
-}
-
 # What enforcement lets through is asked only where a license does not enforce.
 _let_through contains i if {
 	customer.banned == false
 	_lenient
-	some tag, indexes in _tags
-	count(indexes & _undenied) == 0
-	_lets_through(tag, _candidates(indexes))
-	some i in indexes
-}
-
-_lets_through(_, candidates) if {
-	data.pullgate.rules == {}
-	[level, _, nearest, _] := miss.nearest(candidates)
+	some indexes in _tags
+	count(indexes & _covered) == 0
+	[level, _, nearest, _] := miss.nearest([candidate | some i in indexes; candidate := input.resource.candidates[i]])
 	miss.lenient(level, nearest)
-}
-
-_lets_through(tag, candidates) if {
-	data.pullgate.rules != {}
-	_let with input.action as "pull"
-		with input.resource.kind as "manifest"
-		with input.resource.tag as tag
-		with input.resource.path as _path(tag)
-		with input.request.path as _path(tag)
-		with input.resource.candidates as candidates
-}
-
-_let if {
-	not vendor.fault
-	miss.refusal.allow
+	some i in indexes
 }
 
 _lenient if {

@@ -37,9 +37,10 @@ later contains boundary if {
 # METADATA
 # title: Earliest boundary, those of vendor rules too
 # description: |
-#   Asked wherever a vendor rule has a say. None has one about what nobody known asks.
+#   Asked wherever a vendor rule has a say. None has one about what nobody known asks, or
+#   somebody banned.
 with_rules := min({earliest} | {boundary |
-	customer
+	customer.banned == false
 	some name, _ in data.pullgate.rules
 	boundary := data.vendor[name].boundary[_]
 	is_number(boundary)
