@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/catalog"
@@ -73,7 +74,10 @@ func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) 
 	for i := range snap.Set.Registries {
 		reg := &snap.Set.Registries[i]
 		progress := newProgress(cmd.ErrOrStderr(), reg.ID)
-		crawler, err := s.crawler(reg, nil, progress.show, acceptRemovals)
+		cfg := s.crawlConfig(reg)
+		cfg.Progress, cfg.AcceptRemovals = progress.show, acceptRemovals
+		cfg.ReferrersEvery = time.Second // whoever types the command wants to know now
+		crawler, err := catalog.NewCrawler(cfg)
 		if err != nil {
 			return err
 		}
@@ -140,8 +144,12 @@ type progress struct {
 	w        io.Writer
 	registry string
 	terminal bool
-	shown    bool
+	last     time.Time // when the line was written; zero when it was not
+	now      catalog.Progress
 }
+
+// progressEvery is how often the line is written again.
+const progressEvery = 100 * time.Millisecond
 
 func newProgress(w io.Writer, registry string) *progress {
 	f, ok := w.(*os.File)
@@ -149,14 +157,21 @@ func newProgress(w io.Writer, registry string) *progress {
 }
 
 func (p *progress) show(s catalog.Progress) {
-	if p.terminal {
-		fmt.Fprintf(p.w, "\r\033[K%s: %d of %d repositories, %d tags, %d manifests fetched", p.registry, s.Repositories, s.Total, s.Tags, s.Manifests)
-		p.shown = true
+	p.now = s
+	if p.terminal && time.Since(p.last) >= progressEvery {
+		p.write()
 	}
 }
 
+func (p *progress) write() {
+	p.last = time.Now()
+	fmt.Fprintf(p.w, "\r\033[K%s: %d of %d repositories, %d tags, %d manifests fetched", p.registry, p.now.Repositories, p.now.Total, p.now.Tags, p.now.Manifests)
+}
+
+// done writes the last line, and ends it.
 func (p *progress) done() {
-	if p.shown {
+	if !p.last.IsZero() {
+		p.write()
 		fmt.Fprintln(p.w)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -56,6 +57,7 @@ type credentialSettings struct {
 	PasswordFile string   `yaml:"password_file"` // not readable by others
 	PasswordEnv  string   `yaml:"password_env"`  // name of an environment variable
 	Realms       []string `yaml:"realms"`        // origins of token servers that may be given the credential
+	Redirects    []string `yaml:"redirects"`     // origins that the crawler may be redirected to for content, without the credential
 	Insecure     bool     `yaml:"insecure"`      // allow an http:// upstream off loopback
 	// Attach false: pullgate only removes the customer's key, and Envoy's credential_injector
 	// adds the registry's. The secret then never passes the gRPC port.
@@ -172,8 +174,14 @@ func (s *settings) validate() []error {
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
 		c := s.Credentials[id]
-		if c.Username == "" || (c.PasswordFile == "") == (c.PasswordEnv == "") {
-			errs = append(errs, fmt.Errorf("credentials.%s: want username and one of password_file and password_env", id))
+		anonymous := c.Username == "" && c.PasswordFile == "" && c.PasswordEnv == "" && c.Attach == nil && (len(c.Redirects) > 0 || c.Insecure)
+		if !anonymous && (c.Username == "" || (c.PasswordFile == "") == (c.PasswordEnv == "")) {
+			errs = append(errs, fmt.Errorf("credentials.%s: want username and one of password_file and password_env; only redirects and insecure may stand alone, for a registry that is read by nobody in particular", id))
+		}
+		for _, o := range slices.Concat(c.Realms, c.Redirects) {
+			if err := catalog.CheckOrigin(o, c.Insecure); err != nil {
+				errs = append(errs, fmt.Errorf("credentials.%s: realms, redirects: %q: %w", id, o, err))
+			}
 		}
 	}
 	return errs
@@ -363,6 +371,8 @@ func (s *settings) checkFiles() error {
 			if _, err := readSecretFile(c.PasswordFile); err != nil {
 				errs = append(errs, fmt.Errorf("credentials.%s: %w", id, err))
 			}
+		} else if c.PasswordEnv == "" {
+			continue
 		} else if _, ok := os.LookupEnv(c.PasswordEnv); !ok {
 			errs = append(errs, fmt.Errorf("credentials.%s: environment variable %s is not set", id, c.PasswordEnv))
 		}

@@ -46,7 +46,7 @@ func TestServeTakesEditsWhileARegistryHangs(t *testing.T) {
 	}
 	s.await("health says that it takes long", 10*time.Second, func() bool {
 		_, body := s.get("/healthz")
-		return strings.HasPrefix(body, "degraded\nregistry main: being read since 2") && strings.Contains(body, "(0 requests answered)")
+		return strings.HasPrefix(body, "degraded\nregistry main: being read since 2") && strings.Contains(body, "(0 of 0 repositories, 0 requests answered)")
 	})
 }
 
@@ -124,13 +124,13 @@ func TestHealthSaysWhenACrawlTakesLong(t *testing.T) {
 	now := time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 	s := newStatus(func() time.Time { return now }, prometheus.NewRegistry())
 	s.crawling("main", false)
-	s.answered("main", 7)
+	s.progress("main", catalog.Progress{Repositories: 2, Total: 3, Requests: 7})
 	now = now.Add(30 * time.Second)
 	if _, why := s.ready(); strings.Contains(why, "being read") {
 		t.Error(why)
 	}
 	now = now.Add(time.Second)
-	if _, why := s.ready(); !strings.Contains(why, "registry main: being read since 2026-01-01T12:00:00Z (7 requests answered)") {
+	if _, why := s.ready(); !strings.Contains(why, "registry main: being read since 2026-01-01T12:00:00Z (2 of 3 repositories, 7 requests answered)") {
 		t.Error(why)
 	}
 	s.crawled("main", false, errors.New("no"))

@@ -292,7 +292,7 @@ func portHint(err error) error {
 func (s *settings) upstreamCredentials(log *slog.Logger) (*upstream.Credentials, error) {
 	cfg := upstream.Config{Credentials: map[string]upstream.Credential{}, Logger: log}
 	for id, c := range s.Credentials {
-		if c.Attach != nil && !*c.Attach {
+		if c.Username == "" || c.Attach != nil && !*c.Attach {
 			continue
 		}
 		cfg.Credentials[id] = upstream.Credential{Username: c.Username, PasswordFile: c.PasswordFile, PasswordEnv: c.PasswordEnv}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/sync/catalog"
 )
 
 // status is what health, readiness and /v1/status say. All methods are safe for
@@ -34,10 +35,10 @@ type status struct {
 
 // registryStatus is how the crawls of a registry go.
 type registryStatus struct {
-	err      string    // what is wrong with the last one; "" when it is fine
-	known    bool      // a catalog of it is in use
-	since    time.Time // when the one under way began; zero when there is none
-	requests int       // of it, answered
+	err      string           // what is wrong with the last one; "" when it is fine
+	known    bool             // a catalog of it is in use
+	since    time.Time        // when the one under way began; zero when there is none
+	progress catalog.Progress // of it
 }
 
 func newStatus(clock func() time.Time, reg prometheus.Registerer) *status {
@@ -85,15 +86,15 @@ func (s *status) crawling(registry string, known bool) {
 		r = &registryStatus{}
 		s.registries[registry] = r
 	}
-	r.known, r.since, r.requests = known, s.clock(), 0
+	r.known, r.since, r.progress = known, s.clock(), catalog.Progress{}
 }
 
-// answered notes how many requests the registry has answered in the crawl under way.
-func (s *status) answered(registry string, requests int) {
+// progress notes how far the crawl under way is.
+func (s *status) progress(registry string, p catalog.Progress) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r := s.registries[registry]; r != nil {
-		r.requests = requests
+		r.progress = p
 	}
 }
 
@@ -120,7 +121,7 @@ func (s *status) reading(r *registryStatus) string {
 	if r.since.IsZero() || s.clock().Sub(r.since) <= s.slowCrawl {
 		return ""
 	}
-	return fmt.Sprintf("being read since %s (%d requests answered)", r.since.UTC().Format(time.RFC3339), r.requests)
+	return fmt.Sprintf("being read since %s (%d of %d repositories, %d requests answered)", r.since.UTC().Format(time.RFC3339), r.progress.Repositories, r.progress.Total, r.progress.Requests)
 }
 
 // activatedBundle notes a bundle that is active now, or why it is not.

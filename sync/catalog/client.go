@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -39,56 +38,67 @@ type client struct {
 	wait  time.Duration // before the second try, doubled before the third
 	count func(kind string)
 
+	pace *pace // what the registry has asked for; may be nil
+
 	// The crawl's, all nil or none: an answer came to its end, none came, and whether to stop asking.
 	answered, unanswered func()
 	givenUp              func() error
 }
 
-const (
-	maxTries      = 3
-	maxRetryAfter = 30 * time.Second
-)
+const maxTries = 3
 
 type request struct {
 	kind    string // for the metric: list, head, manifest, config, referrers
 	method  string
 	target  string // path and query
 	accept  string
-	max     int64 // bytes of the body
-	content bool  // checked against a digest: may come from another origin
+	max     int64  // bytes of the body
+	content bool   // checked against a digest: may come from the listed storage
+	known   string // a digest that the answer need not repeat (RFC 9110 section 13.1.2); "" for none
 }
 
 type answer struct {
 	header http.Header
 	body   []byte
+	same   bool // it is what the request knew (304); without a body
 }
 
-// do asks until there is an answer that is not the registry's trouble, three times at most. The
-// error is an *answerError, errTooMany, errGarbage for an answer that was cut off, or the network's.
+// do asks until there is an answer that is not the registry's trouble, three times at most, or
+// more often when the registry says when to come back. The error is an *answerError, errTooMany,
+// errGarbage for an answer that was cut off, or the network's.
 func (c *client) do(ctx context.Context, r request) (*answer, error) {
 	wait := c.wait
-	for try := 1; ; try++ {
+	for try, told := 1, 0; ; try++ {
 		a, after, err := c.once(ctx, r)
-		if err == nil || try == maxTries || ctx.Err() != nil || !temporary(err) {
+		if err == nil || ctx.Err() != nil || !temporary(err) {
 			return a, err
 		}
-		timer := time.NewTimer(max(min(after, maxRetryAfter), wait))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil, ctx.Err()
-		case <-timer.C:
+		if after > 0 && told < maxTold {
+			told++
+			try--
+		}
+		if try == maxTries {
+			return a, err
+		}
+		if err := c.pace.busy(err, max(after, wait), after > 0); err != nil {
+			return nil, err
+		}
+		if err := sleep(ctx, wait); err != nil {
+			return nil, err
 		}
 		wait *= 2
 	}
 }
 
-func (c *client) once(ctx context.Context, r request) (a *answer, retryAfter time.Duration, err error) {
+func (c *client) once(ctx context.Context, r request) (a *answer, after time.Duration, err error) {
 	select {
 	case c.slots <- struct{}{}:
 		defer func() { <-c.slots }()
 	case <-ctx.Done():
 		return nil, 0, ctx.Err()
+	}
+	if err := c.pace.wait(ctx); err != nil {
+		return nil, 0, err
 	}
 	if c.givenUp != nil {
 		if err := c.givenUp(); err != nil {
@@ -117,6 +127,9 @@ func (c *client) once(ctx context.Context, r request) (a *answer, retryAfter tim
 	if r.accept != "" {
 		req.Header.Set("Accept", r.accept)
 	}
+	if r.known != "" {
+		req.Header.Set("If-None-Match", `"`+r.known+`"`)
+	}
 	c.count(r.kind)
 	resp, err := c.http.Do(req)
 	if te, ok := errors.AsType[*transport.Error](err); ok { // while renewing a token
@@ -127,9 +140,11 @@ func (c *client) once(ctx context.Context, r request) (a *answer, retryAfter tim
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, r.max+1))
+	if resp.StatusCode == http.StatusNotModified && r.known != "" {
+		return &answer{header: resp.Header, same: true}, 0, nil
+	}
 	if resp.StatusCode != http.StatusOK {
-		seconds, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
-		return nil, time.Duration(seconds) * time.Second, statusError(resp.StatusCode, body)
+		return nil, retryAfter(resp.Header, time.Now()), statusError(resp.StatusCode, body)
 	}
 	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
 		return nil, 0, fmt.Errorf("no end of the answer in time, after %d bytes: %w", len(body), err)
@@ -159,7 +174,7 @@ func temporary(err error) bool {
 	if ae, ok := errors.AsType[*answerError](err); ok {
 		return ae.Status == http.StatusTooManyRequests || ae.Status >= 500 && ae.Status != http.StatusNotImplemented
 	}
-	if errors.Is(err, errForeign) || errors.Is(err, errTooMany) || errors.Is(err, errCredentials) || errors.Is(err, errSilent) {
+	if errors.Is(err, errForeign) || errors.Is(err, errTooMany) || errors.Is(err, errCredentials) || errors.Is(err, errSilent) || errors.Is(err, errBusy) {
 		return false
 	}
 	if errors.Is(err, errGarbage) {
@@ -174,91 +189,4 @@ func status(err error) int {
 		return ae.Status
 	}
 	return 0
-}
-
-// list reads a paginated list (OCI end-8 and Docker's _catalog) to its end. field is the JSON
-// field with the names. A page that is full but names no next one is followed all the same,
-// because some registries cut without saying so.
-func (c *client) list(ctx context.Context, path, field string, most int) ([]string, error) {
-	const page = 1000
-	var names []string
-	seen, asked := map[string]bool{}, map[string]bool{}
-	target := path + "?n=" + strconv.Itoa(page)
-	for {
-		if asked[target] || len(asked) > most {
-			return nil, fmt.Errorf("%w: a list whose pages never end", errGarbage)
-		}
-		asked[target] = true
-		a, err := c.do(ctx, request{kind: "list", method: http.MethodGet, target: target, accept: "application/json", max: 16 << 20})
-		if err != nil {
-			return nil, err
-		}
-		got, err := listed(a.body, field)
-		if err != nil {
-			return nil, err
-		}
-		fresh := false
-		for _, n := range got {
-			if !seen[n] {
-				seen[n], fresh = true, true
-				names = append(names, n)
-			}
-		}
-		if len(names) > most {
-			return nil, fmt.Errorf("%w: more than %d names in a list", errTooMany, most)
-		}
-		next, err := c.next(a.header, target)
-		switch {
-		case err != nil:
-			return nil, err
-		case next != "":
-			target = next
-		case fresh && len(got) >= page:
-			target = path + "?n=" + strconv.Itoa(page) + "&last=" + url.QueryEscape(got[len(got)-1])
-		default:
-			return names, nil
-		}
-	}
-}
-
-// errTooMany: more names, or more bytes, than a crawl follows.
-var errTooMany = errors.New("the answer is too large")
-
-func listed(body []byte, field string) ([]string, error) {
-	var page map[string]json.RawMessage
-	var names []string
-	if err := json.Unmarshal(body, &page); err != nil {
-		return nil, fmt.Errorf("%w: a list that is not JSON", errGarbage)
-	}
-	raw, ok := page[field]
-	if _, named := page["name"]; !ok && !named {
-		return nil, fmt.Errorf("%w: a list without %q", errGarbage, field)
-	}
-	if ok && json.Unmarshal(raw, &names) != nil {
-		return nil, fmt.Errorf("%w: %q is not a list of names", errGarbage, field)
-	}
-	return names, nil
-}
-
-// next is the path and query of the next page in a Link header (RFC 8288), "" for none.
-func (c *client) next(h http.Header, from string) (string, error) {
-	for _, link := range h.Values("Link") {
-		uri, params, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(link), "<"), ">")
-		if !ok || !strings.Contains(strings.ReplaceAll(params, `"`, ""), "rel=next") {
-			continue
-		}
-		base, err := c.base.Parse(from)
-		if err != nil {
-			return "", err
-		}
-		u, err := base.Parse(uri)
-		if err != nil {
-			return "", fmt.Errorf("%w: a Link that is no URL", errGarbage)
-		}
-		if origin(u) != origin(c.base) {
-			return "", fmt.Errorf("%w: the next page of a list is on %s", errForeign, origin(u))
-		}
-		return u.RequestURI(), nil
-	}
-	return "", nil
 }

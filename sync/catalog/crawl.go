@@ -33,6 +33,9 @@ type Config struct {
 	// Realms are the origins (https://HOST[:PORT]) of token servers that may be given the
 	// credentials beside the registry's own origin.
 	Realms []string
+	// Storage are the origins that downloads of content may be redirected to, which are given no
+	// credential. Other redirects, and those of anything else, are not followed.
+	Storage []string
 	// Match says whether a repository matches a pattern. Required when patterns are crawled.
 	Match func(pattern, repository string) bool
 	// Parallel bounds the requests under way. Default 8.
@@ -47,6 +50,9 @@ type Config struct {
 	ReferrersEvery time.Duration
 	// Timeout bounds one request, to the last byte of its answer. Default 30 seconds.
 	Timeout time.Duration
+	// MaxTime bounds the reading of one repository; what was learned by then is not fetched again by
+	// the next crawl. Default 1 hour.
+	MaxTime time.Duration
 	// RetryWait is the pause before the second try of a request that failed. Default 500 ms.
 	RetryWait time.Duration
 	// Transport reaches the registry. Default: like http.DefaultTransport.
@@ -88,6 +94,7 @@ type Result struct {
 	Warnings     []string           // of the whole crawl, one line each
 	Manifests    int                // fetched
 	Catalog      *Catalog           // everything that is known after it
+	NotBefore    time.Time          // the registry asks not to be read again before; zero without
 }
 
 // RepositoryResult is what a crawl did with one repository.
@@ -133,6 +140,7 @@ func NewCrawler(cfg Config) (*Crawler, error) {
 	cfg.MaxTags = cmp.Or(max(cfg.MaxTags, 0), 100_000)
 	cfg.Timeout = cmp.Or(cfg.Timeout, 30*time.Second)
 	cfg.ReferrersEvery = cmp.Or(cfg.ReferrersEvery, time.Hour)
+	cfg.MaxTime = cmp.Or(cfg.MaxTime, time.Hour)
 	cfg.RetryWait = cmp.Or(cfg.RetryWait, 500*time.Millisecond)
 	if cfg.Clock == nil {
 		cfg.Clock = time.Now
@@ -140,22 +148,44 @@ func NewCrawler(cfg Config) (*Crawler, error) {
 	if cfg.Transport == nil {
 		t := http.DefaultTransport.(*http.Transport).Clone()
 		t.MaxIdleConnsPerHost = cfg.Parallel
+		t.MaxResponseHeaderBytes = 64 << 10
 		cfg.Transport = t
 	}
 	c := &Crawler{cfg: cfg, upstream: u, auth: authn.Anonymous}
 	if cfg.Credentials != nil {
 		c.auth = credentials(cfg.Credentials)
 	}
-	c.fence = &fence{next: cfg.Transport, own: origin(u), realms: map[string]bool{}}
-	for _, r := range cfg.Realms {
-		ru, err := parseOrigin(r)
-		if err != nil {
-			return nil, fmt.Errorf("realm %q: %w", r, err)
-		}
-		c.fence.realms[origin(ru)] = true
+	c.fence = &fence{next: cfg.Transport, own: origin(u)}
+	if c.fence.realms, err = origins("realm", cfg.Realms); err != nil {
+		return nil, err
+	}
+	if c.fence.storage, err = origins("redirect", cfg.Storage); err != nil {
+		return nil, err
 	}
 	c.metrics, err = newMetrics(cfg.Registerer, cfg.Registry)
 	return c, err
+}
+
+func origins(what string, list []string) (map[string]bool, error) {
+	out := map[string]bool{}
+	for _, text := range list {
+		u, err := parseOrigin(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s %q: %w", what, text, err)
+		}
+		out[origin(u)] = true
+	}
+	return out, nil
+}
+
+// CheckOrigin says what is wrong with an origin: https://HOST[:PORT], or http:// on loopback
+// addresses and when it may be insecure; nil when it is one.
+func CheckOrigin(text string, insecure bool) error {
+	u, err := parseOrigin(text)
+	if err == nil && u.Scheme == "http" && !insecure && !loopback(u.Hostname()) {
+		err = errors.New("http is for loopback addresses only; use https")
+	}
+	return err
 }
 
 // parseOrigin reads scheme, host and port, and nothing else.
@@ -184,6 +214,7 @@ type crawl struct {
 	now   int64
 	known map[string]*knownRepository
 	api   referrersAPI
+	pace  pace
 
 	mu       sync.Mutex
 	progress Progress
@@ -207,6 +238,7 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 	if cr.known, err = store.repositories(); err != nil {
 		return nil, err
 	}
+	c.metrics.known(cr.known)
 	if cr.login, err = c.connect(ctx); err != nil {
 		if f, ok := errors.AsType[*Failure](err); ok {
 			for _, k := range cr.known {
@@ -229,6 +261,7 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 	if err = cr.repositories(names); err == nil {
 		err = store.finish(cr.now, cr.api.present(hadReferrers))
 	}
+	cr.result.NotBefore = cr.pace.notBefore()
 	slices.SortFunc(cr.result.Repositories, func(a, b RepositoryResult) int { return cmp.Compare(a.Name, b.Name) })
 	if err != nil {
 		return nil, err
@@ -286,7 +319,7 @@ func (cr *crawl) client(scope string) (*client, error) {
 	}
 	return &client{
 		http: &http.Client{Transport: rt, Timeout: cr.cfg.Timeout}, base: cr.upstream,
-		slots: cr.slots, wait: cr.cfg.RetryWait, count: cr.metrics.fetched,
+		slots: cr.slots, wait: cr.cfg.RetryWait, pace: &cr.pace, count: cr.metrics.fetched,
 		answered: cr.answered, unanswered: cr.unanswered, givenUp: cr.givenUp,
 	}, nil
 }

@@ -433,6 +433,7 @@ pullgate_catalog_failures_total{reason="forbidden",registry=""} 0
 pullgate_catalog_failures_total{reason="foreign",registry=""} 0
 pullgate_catalog_failures_total{reason="garbage",registry=""} 0
 pullgate_catalog_failures_total{reason="shrunk",registry=""} 0
+pullgate_catalog_failures_total{reason="slow",registry=""} 0
 pullgate_catalog_failures_total{reason="too_large",registry=""} 0
 pullgate_catalog_failures_total{reason="unauthorized",registry=""} 0
 pullgate_catalog_failures_total{reason="unreachable",registry=""} 0
@@ -523,6 +524,33 @@ pullgate_catalog_fetches_total{kind="referrers",registry="main"} 9
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "pullgate_catalog_last_success_timestamp_seconds", "pullgate_catalog_fetches_total"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// When a repository was last read is known after a restart, too, and forgotten with the repository.
+func TestAgeOfARepositoryOutlivesTheProcess(t *testing.T) {
+	r := newRegistry(t)
+	r.image("acme/app", "x", "", "1.0.0")
+	r.image("acme/old", "x", "", "1.0.0")
+	s := open(t)
+	crawlOK(t, r.crawler(clock("2026-01-01T00:00:00Z")), s, "acme/app", "acme/old")
+	r.misbehave(answering("/acme/app/tags/list", "500", ""))
+	reg := prometheus.NewRegistry()
+	c := r.crawler(func(c *Config) { c.Registerer = reg })
+	series := func(want ...string) {
+		t.Helper()
+		text := "# HELP pullgate_catalog_last_success_timestamp_seconds When a crawl of the repository last succeeded, Unix seconds. The first 1000 repositories have a series; see pullgate_catalog_failures_total for the rest.\n# TYPE pullgate_catalog_last_success_timestamp_seconds gauge\n" + strings.Join(want, "\n") + "\n"
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(text), "pullgate_catalog_last_success_timestamp_seconds"); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := c.Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app", "acme/old"}}); err != nil {
+		t.Fatal(err)
+	}
+	series(`pullgate_catalog_last_success_timestamp_seconds{registry="",repository="acme/app"} 1.7672256e+09`, `pullgate_catalog_last_success_timestamp_seconds{registry="",repository="acme/old"} 1.780272e+09`)
+	if _, err := c.Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app"}}); err != nil {
+		t.Fatal(err)
+	}
+	series(`pullgate_catalog_last_success_timestamp_seconds{registry="",repository="acme/app"} 1.7672256e+09`)
 }
 
 func TestConfigIsChecked(t *testing.T) {

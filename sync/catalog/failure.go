@@ -21,6 +21,7 @@ const (
 	Foreign      Reason = "foreign"      // it sends the crawler to another origin
 	Shrunk       Reason = "shrunk"       // suddenly much smaller
 	TooLarge     Reason = "too_large"    // more than a crawl follows
+	Slow         Reason = "slow"         // more time than a crawl takes for a repository
 )
 
 // Failure says what went wrong, whether something was known before, and what to do. Its text never holds
@@ -60,11 +61,13 @@ func (f *Failure) Remedy() string {
 	case Garbage:
 		return "check that upstream names the registry itself, not a page or proxy in front of it"
 	case Foreign:
-		return "check upstream; only its own origin and the listed token realms are ever given a credential"
+		return "check upstream; only its own origin and the listed token realms are ever given a credential, and redirects are followed to listed origins only"
 	case Shrunk:
 		return "if the removal is meant, run `pullgate catalog crawl --accept-removals` once"
 	case TooLarge:
 		return "split the repository, or remove tags that nobody pulls"
+	case Slow:
+		return "look at the registry's load and the network; the next crawl goes on where this one stopped"
 	}
 	return "check upstream, the network and the certificate; the next crawl tries again"
 }
@@ -82,7 +85,9 @@ func (c *Crawler) failure(repository string, err error) *Failure {
 		f.Reason = Unauthorized
 	case s == http.StatusForbidden:
 		f.Reason = Forbidden
-	case s == http.StatusTooManyRequests || s >= 500:
+	case errors.Is(err, errSlow):
+		f.Reason = Slow
+	case s == http.StatusTooManyRequests || s >= 500, errors.Is(err, errBusy):
 		f.Reason = Failing
 	case errors.Is(err, errForeign):
 		f.Reason = Foreign
@@ -98,7 +103,7 @@ func (c *Crawler) failure(repository string, err error) *Failure {
 func isProtocol(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, "malformed HTTP") || strings.Contains(text, "HTTP response to HTTPS client") ||
-		strings.Contains(text, "no token in bearer response") || strings.Contains(text, "invalid realm")
+		strings.Contains(text, "body exceeds") || strings.Contains(text, "no token in bearer response") || strings.Contains(text, "invalid realm")
 }
 
 // line is an error as one line without what a library may have quoted: the first line only.

@@ -14,8 +14,11 @@ const acceptManifests = typeOCIIndex + ", " + typeOCIManifest + ", " + typeDocke
 func (t *tags) tag(tag string) (string, error) {
 	path := "/v2/" + t.name + "/manifests/" + tag
 	digest := ""
-	a, err := t.ask.do(t.ctx, request{kind: "head", method: http.MethodHead, target: path, accept: acceptManifests, max: 0})
+	was := t.was(tag)
+	a, err := t.ask.do(t.ctx, request{kind: "head", method: http.MethodHead, target: path, accept: acceptManifests, max: 0, known: was})
 	switch {
+	case err == nil && a.same:
+		digest = was
 	case status(err) == http.StatusNotFound:
 		return "", nil
 	case status(err) == http.StatusMethodNotAllowed, status(err) == http.StatusNotImplemented:
@@ -31,7 +34,7 @@ func (t *tags) tag(tag string) (string, error) {
 		}
 	}
 	if digest == "" { // no HEAD, or one without a digest: the content tells
-		if digest, err = t.manifestByTag(path); err != nil || digest == "" {
+		if digest, err = t.manifestByTag(path, was); err != nil || digest == "" {
 			return "", err
 		}
 	}
@@ -39,14 +42,26 @@ func (t *tags) tag(tag string) (string, error) {
 	return digest, w.manifest(digest, 1, false)
 }
 
-// manifestByTag fetches a tag's manifest, learns it and returns its digest; "" when it is gone.
-func (t *tags) manifestByTag(path string) (string, error) {
-	a, err := t.ask.do(t.ctx, request{kind: "manifest", method: http.MethodGet, target: path, accept: acceptManifests, max: maxManifest})
+// was is what a tag named in the last crawl; "" for nothing.
+func (t *tags) was(tag string) string {
+	if k := t.known[t.name]; k != nil {
+		return k.tags[tag].Digest
+	}
+	return ""
+}
+
+// manifestByTag fetches a tag's manifest unless it is what the tag was, learns it and returns its
+// digest; "" when it is gone.
+func (t *tags) manifestByTag(path, was string) (string, error) {
+	a, err := t.ask.do(t.ctx, request{kind: "manifest", method: http.MethodGet, target: path, accept: acceptManifests, max: maxManifest, known: was})
 	if status(err) == http.StatusNotFound {
 		return "", nil
 	}
 	if err != nil {
 		return "", err
+	}
+	if a.same {
+		return was, nil
 	}
 	digest := digestOf(a.body)
 	rec, err := parseManifest(a.body)

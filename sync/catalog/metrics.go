@@ -2,6 +2,8 @@ package catalog
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -34,7 +36,7 @@ func newMetrics(reg prometheus.Registerer, registry string) (*metrics, error) {
 		}, []string{"kind"}),
 		series: map[string]bool{},
 	}
-	for _, r := range []Reason{Unreachable, Unauthorized, Forbidden, Failing, Garbage, Foreign, Shrunk, TooLarge} {
+	for _, r := range []Reason{Unreachable, Unauthorized, Forbidden, Failing, Garbage, Foreign, Shrunk, TooLarge, Slow} {
 		m.failures.WithLabelValues(string(r))
 	}
 	if reg == nil {
@@ -51,13 +53,37 @@ func newMetrics(reg prometheus.Registerer, registry string) (*metrics, error) {
 func (m *metrics) fetched(kind string) { m.fetches.WithLabelValues(kind).Inc() }
 func (m *metrics) failed(r Reason)     { m.failures.WithLabelValues(string(r)).Inc() }
 
-// crawled notes the successes of a crawl.
-func (m *metrics) crawled(r *Result, now int64) {
-	for _, rr := range r.Repositories {
-		if rr.Outcome != Taken || !m.series[rr.Name] && len(m.series) >= maxSeries {
-			continue
+// known notes the successes of earlier crawls, also of other processes.
+func (m *metrics) known(all map[string]*knownRepository) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if at := all[name].state.Succeeded; at != 0 {
+			m.succeeded(name, at)
 		}
-		m.series[rr.Name] = true
-		m.success.WithLabelValues(rr.Name).Set(float64(now))
+	}
+}
+
+func (m *metrics) succeeded(name string, at int64) {
+	if m.series[name] || len(m.series) < maxSeries {
+		m.series[name] = true
+		m.success.WithLabelValues(name).Set(float64(at))
+	}
+}
+
+// crawled notes the successes of a crawl, and forgets repositories that are crawled no more.
+func (m *metrics) crawled(r *Result, now int64) {
+	crawled := map[string]bool{}
+	for _, rr := range r.Repositories {
+		crawled[rr.Name] = true
+	}
+	for name := range m.series {
+		if !crawled[name] {
+			delete(m.series, name)
+			m.success.DeleteLabelValues(name)
+		}
+	}
+	for _, rr := range r.Repositories {
+		if rr.Outcome == Taken {
+			m.succeeded(rr.Name, now)
+		}
 	}
 }

@@ -156,6 +156,14 @@ func (r *testRegistry) mediaType(repo, digest string) string {
 	return w.Header().Get("Content-Type")
 }
 
+// digest is what a reference names now, "" for nothing.
+func (r *testRegistry) digest(repo, ref string) string {
+	req := httptest.NewRequest(http.MethodHead, "/v2/"+repo+"/manifests/"+ref, nil)
+	w := httptest.NewRecorder()
+	r.inner.ServeHTTP(w, req)
+	return w.Header().Get("Docker-Content-Digest")
+}
+
 // sample fills a repository: three versions with two platforms each, and a floating tag.
 func (r *testRegistry) sample(repo string) {
 	for i, v := range []string{"1.0.0", "1.1.0", "2.0.0"} {

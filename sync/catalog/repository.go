@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -56,7 +57,9 @@ func (cr *crawl) list(name string) *listing {
 		l.fail = cr.failure(name, err)
 		return l
 	}
-	tags, err := l.ask.list(cr.ctx, "/v2/"+name+"/tags/list", "tags", cr.cfg.MaxTags)
+	ctx, cancel := cr.bounded()
+	defer cancel()
+	tags, err := l.ask.list(ctx, "/v2/"+name+"/tags/list", "tags", cr.cfg.MaxTags)
 	was := 0
 	if k := cr.known[name]; k != nil {
 		was = k.present()
@@ -66,7 +69,7 @@ func (cr *crawl) list(name string) *listing {
 	case answered && ae.Status == http.StatusNotFound && (ae.Code != "" || was == 0):
 		l.absent = true // a registry's own 404; a page's 404 does not make a known repository absent
 	case err != nil:
-		l.fail = cr.failure(name, err)
+		l.fail = cr.failure(name, cause(ctx, err))
 	}
 	for _, t := range tags {
 		if validTag(t) {
@@ -121,8 +124,14 @@ func (cr *crawl) repository(l *listing) error {
 	if l.fail != nil {
 		return cr.kept(l)
 	}
-	t := &tags{crawl: cr, listing: l, resolved: map[string]string{}, unknown: map[string]bool{}}
-	if err := t.resolve(); err != nil {
+	ctx, cancel := cr.bounded()
+	defer cancel()
+	t := &tags{crawl: cr, listing: l, ctx: ctx, resolved: map[string]string{}, unknown: map[string]bool{}}
+	switch err := cause(ctx, t.resolve()); {
+	case errors.Is(err, errSlow):
+		l.fail = cr.failure(l.name, err)
+		return cr.kept(l)
+	case err != nil:
 		return err
 	}
 	was := 0
@@ -145,7 +154,9 @@ func (cr *crawl) repository(l *listing) error {
 		cr.done(RepositoryResult{Name: l.name, Outcome: Absent})
 		return nil
 	}
-	if err := t.referrers(); err != nil {
+	if err := cause(ctx, t.referrers()); errors.Is(err, errSlow) {
+		t.refused = referrerFailures{n: 1, first: "some manifests", err: err}
+	} else if err != nil {
 		return err
 	}
 	if err := cr.store.take(l.name, t.resolved, t.unknown, cr.now); err != nil {
@@ -162,6 +173,22 @@ func (cr *crawl) repository(l *listing) error {
 	}
 	cr.done(r)
 	return nil
+}
+
+// errSlow: the time for a repository is over.
+var errSlow = errors.New("not read in time")
+
+// bounded is the crawl's context with the time that a repository has.
+func (cr *crawl) bounded() (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(cr.ctx, cr.cfg.MaxTime, fmt.Errorf("%w: more than %s", errSlow, cr.cfg.MaxTime))
+}
+
+// cause is errSlow when that is why err came to be, else err.
+func cause(ctx context.Context, err error) error {
+	if slow := context.Cause(ctx); err != nil && errors.Is(slow, errSlow) {
+		return slow
+	}
+	return err
 }
 
 func (cr *crawl) kept(l *listing) error {
@@ -185,6 +212,7 @@ func (cr *crawl) done(r RepositoryResult) {
 type tags struct {
 	*crawl
 	*listing
+	ctx context.Context // ends with the time for the repository
 
 	mu       sync.Mutex
 	resolved map[string]string // tag → digest, everything below it known

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -26,30 +27,66 @@ func origin(u *url.URL) string {
 	return strings.ToLower(u.Scheme + "://" + u.Hostname() + ":" + port)
 }
 
-// fence is the last transport before the network. A request that leaves the registry's own origin
-// passes only to a listed token realm, or, without credential or body, when a download of content
-// that is checked against its digest was redirected.
+// fence is the last transport before the network: the only one that decides where a request may
+// go, whatever a registry writes into challenges, redirects, links and manifests. Asked directly
+// are the registry's own origin and the listed token realms. A redirect to another origin is
+// followed to the listed storage only, for a download of content that is checked against its
+// digest, and without any credential.
 type fence struct {
-	next   http.RoundTripper
-	own    string
-	realms map[string]bool
+	next            http.RoundTripper
+	own             string
+	realms, storage map[string]bool // by origin
 }
 
 type contentKey struct{}
 
+// maxAnswer bounds an answer whoever reads it: also a token server's, which the library reads whole.
+const maxAnswer = 20 << 20
+
 func (f *fence) RoundTrip(req *http.Request) (*http.Response, error) {
-	to := origin(req.URL)
-	switch {
-	case to == f.own || f.realms[to]:
-		return f.next.RoundTrip(req)
-	case req.Header.Get("Authorization") != "" || req.Header.Get("Cookie") != "" || req.Body != nil || req.Method != http.MethodGet:
-		return nil, fmt.Errorf("%w: %s; a credential stays with %s", errForeign, to, f.own)
-	case req.Context().Value(contentKey{}) == nil || req.Response == nil:
-		return nil, fmt.Errorf("%w: %s instead of %s", errForeign, to, f.own)
-	case strings.HasPrefix(f.own, "https:") && req.URL.Scheme != "https":
-		return nil, fmt.Errorf("%w: %s, and without TLS", errForeign, to)
+	to, from := origin(req.URL), ""
+	if req.Response != nil { // the redirect that led here
+		from = "a redirect"
+		if req.Response.Request != nil {
+			from = origin(req.Response.Request.URL)
+		}
 	}
-	return f.next.RoundTrip(req)
+	switch {
+	case from == "" || from == to:
+		if to != f.own && !f.realms[to] && (from == "" || !f.storage[to]) {
+			return nil, fmt.Errorf("%w: %s instead of %s", errForeign, to, f.own)
+		}
+	case !f.storage[to] && to != f.own:
+		return nil, fmt.Errorf("%w: %s redirects to %s; if the registry keeps its content there, list it among the redirects of this registry", errForeign, from, to)
+	case req.Context().Value(contentKey{}) == nil || req.Method != http.MethodGet || req.Body != nil:
+		return nil, fmt.Errorf("%w: %s redirects to %s; only downloads of content may go there", errForeign, from, to)
+	}
+	if from != "" && to != f.own && (from != to || !f.realms[to]) { // clients keep credentials for subdomains and other ports
+		req = req.Clone(req.Context())
+		for _, h := range []string{"Authorization", "Cookie", "Referer"} {
+			req.Header.Del(h)
+		}
+	}
+	resp, err := f.next.RoundTrip(req)
+	if err == nil {
+		resp.Body = &bounded{ReadCloser: resp.Body, left: maxAnswer}
+	}
+	return resp, err
+}
+
+// bounded is a body that ends with an error after so many bytes.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("%w: more than %d bytes", errTooMany, maxAnswer)
+	}
+	n, err := b.ReadCloser.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
 }
 
 // login is the registry's answer to who we are; it makes the transport for each repository.

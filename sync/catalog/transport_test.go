@@ -147,12 +147,17 @@ func TestRedirects(t *testing.T) {
 		name   string
 		part   string // of the path of what is redirected
 		method string
+		listed bool // storage
 		ok     bool
 	}{
-		{"a config comes from storage", "/blobs/", http.MethodGet, true},
-		{"a manifest comes from storage", "/manifests/sha256:", http.MethodGet, true},
-		{"a list does not", "/tags/list", http.MethodGet, false},
-		{"a HEAD does not", "/manifests/", http.MethodHead, false},
+		{"a config comes from storage", "/blobs/", http.MethodGet, true, true},
+		{"a manifest comes from storage", "/manifests/sha256:", http.MethodGet, true, true},
+		{"a config does not come from where nobody said", "/blobs/", http.MethodGet, false, false},
+		{"a manifest does not come from where nobody said", "/manifests/sha256:", http.MethodGet, false, false},
+		{"a list does not", "/tags/list", http.MethodGet, true, false},
+		{"a HEAD does not", "/manifests/", http.MethodHead, true, false},
+		{"referrers do not", "/referrers/", http.MethodGet, true, false},
+		{"the first question does not", "/v2/", http.MethodGet, true, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			storage.requests = nil
@@ -164,7 +169,14 @@ func TestRedirects(t *testing.T) {
 				return true
 			})
 			s := open(t)
-			res, err := r.crawler().Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app"}})
+			res, err := r.crawler(func(cfg *Config) {
+				if c.listed {
+					cfg.Storage = []string{storage.URL}
+				}
+			}).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app"}})
+			if f, ok := err.(*Failure); ok && !c.ok && f.Reason == Foreign && len(storage.requests) == 0 {
+				return
+			}
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -172,7 +184,7 @@ func TestRedirects(t *testing.T) {
 				if len(res.Failures()) > 0 || len(storage.requests) == 0 || len(snapshot(t, s).Repositories["acme/app"].Tags) != 4 {
 					t.Fatalf("%+v, %d asked", res, len(storage.requests))
 				}
-			} else if fs := res.Failures(); len(fs) != 1 || fs[0].Reason != Foreign || len(storage.requests) > 0 {
+			} else if fs := res.Failures(); len(fs) != 1 || !c.listed && !strings.Contains(fs[0].Error(), "list it among the redirects") || fs[0].Reason != Foreign || len(storage.requests) > 0 {
 				t.Fatalf("%v, asked %q", fs, storage.requests)
 			}
 			for _, got := range storage.requests {
@@ -222,27 +234,45 @@ func TestMessagesHoldNoSecrets(t *testing.T) {
 }
 
 func TestFence(t *testing.T) {
-	pass := roundTripper(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 204}, nil })
-	f := &fence{next: pass, own: "https://registry.example:443", realms: map[string]bool{"https://auth.example:443": true}}
+	var sent http.Header
+	pass := roundTripper(func(req *http.Request) (*http.Response, error) {
+		sent = req.Header
+		return &http.Response{StatusCode: http.StatusNoContent, Body: http.NoBody}, nil
+	})
+	f := &fence{
+		next: pass, own: "https://registry.example:443", realms: map[string]bool{"https://auth.example:443": true},
+		storage: map[string]bool{"https://storage.example:443": true, "https://auth.registry.example:443": true},
+	}
 	content := context.WithValue(t.Context(), contentKey{}, true)
+	const registry, storage, auth = "https://registry.example/x", "https://storage.example/x", "https://auth.example/token"
 	for _, c := range []struct {
 		name, method, url, header string
 		ctx                       context.Context
-		redirected, passes        bool
+		from                      string // of the redirect that led here
+		passes, stripped          bool
 	}{
-		{"own", "GET", "https://registry.example/v2/", "Authorization", t.Context(), false, true},
-		{"own with port", "POST", "https://REGISTRY.example:443/v2/", "Authorization", t.Context(), false, true},
-		{"listed realm", "GET", "https://auth.example/token", "Authorization", t.Context(), false, true},
-		{"without TLS", "GET", "http://registry.example/v2/", "", t.Context(), false, false},
-		{"other port", "GET", "https://registry.example:8443/", "", t.Context(), false, false},
-		{"listed realm without TLS", "GET", "http://auth.example/token", "Authorization", t.Context(), false, false},
-		{"storage", "GET", "https://storage.example/x", "", content, true, true},
-		{"storage with a credential", "GET", "https://storage.example/x", "Authorization", content, true, false},
-		{"storage with a cookie", "GET", "https://storage.example/x", "Cookie", content, true, false},
-		{"storage without TLS", "GET", "http://storage.example/x", "", content, true, false},
-		{"storage by HEAD", "HEAD", "https://storage.example/x", "", content, true, false},
-		{"storage, not redirected", "GET", "https://storage.example/x", "", content, false, false},
-		{"redirect of a list", "GET", "https://storage.example/x", "", t.Context(), true, false},
+		{"own", "GET", registry, "Authorization", t.Context(), "", true, false},
+		{"own with port", "POST", "https://REGISTRY.example:443/v2/", "Authorization", t.Context(), "", true, false},
+		{"own, redirected", "HEAD", registry, "Authorization", t.Context(), registry, true, false},
+		{"listed realm", "GET", auth, "Authorization", t.Context(), "", true, false},
+		{"listed realm, redirected by itself", "GET", auth, "Authorization", t.Context(), auth, true, false},
+		{"listed realm, redirected by the registry", "GET", auth, "Authorization", t.Context(), registry, false, false},
+		{"own, redirected by the realm", "GET", registry, "Authorization", t.Context(), auth, false, false},
+		{"without TLS", "GET", "http://registry.example/v2/", "", t.Context(), "", false, false},
+		{"other port", "GET", "https://registry.example:8443/", "", t.Context(), "", false, false},
+		{"listed realm without TLS", "GET", "http://auth.example/token", "Authorization", t.Context(), "", false, false},
+		{"storage", "GET", storage, "", content, registry, true, true},
+		{"storage with a credential", "GET", storage, "Authorization", content, registry, true, true},
+		{"storage with a cookie", "GET", storage, "Cookie", content, registry, true, true},
+		{"storage of a subdomain", "GET", "https://auth.registry.example/", "Authorization", content, registry, true, true},
+		{"storage, redirected by itself", "GET", storage, "Authorization", content, storage, true, true},
+		{"storage that nobody listed", "GET", "https://metadata.example/x", "", content, registry, false, false},
+		{"storage without TLS", "GET", "http://storage.example/x", "", content, registry, false, false},
+		{"storage on another port", "GET", "https://storage.example:8443/x", "", content, registry, false, false},
+		{"storage by HEAD", "HEAD", storage, "", content, registry, false, false},
+		{"storage, not redirected", "GET", storage, "", content, "", false, false},
+		{"redirect of a list", "GET", storage, "", t.Context(), registry, false, false},
+		{"an address inside", "GET", "http://169.254.169.254/latest/meta-data", "", content, registry, false, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			req, err := http.NewRequestWithContext(c.ctx, c.method, c.url, nil)
@@ -252,13 +282,24 @@ func TestFence(t *testing.T) {
 			if c.header != "" {
 				req.Header.Set(c.header, "x")
 			}
-			if c.redirected {
-				req.Response = &http.Response{}
+			if c.from != "" {
+				before, _ := http.NewRequest(http.MethodGet, c.from, nil)
+				req.Response = &http.Response{Request: before}
 			}
+			sent = nil
 			if _, err := f.RoundTrip(req); (err == nil) != c.passes {
 				t.Fatal(err)
 			}
+			if c.passes && c.header != "" && (sent.Get(c.header) == "") != c.stripped {
+				t.Fatalf("sent %v", sent)
+			}
 		})
+	}
+	// A redirect that does not say where it came from is from nowhere good.
+	req, _ := http.NewRequest(http.MethodGet, auth, nil)
+	req.Response = &http.Response{}
+	if _, err := f.RoundTrip(req); err == nil {
+		t.Error("passed")
 	}
 }
 
