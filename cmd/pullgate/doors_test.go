@@ -158,9 +158,11 @@ func headerValue(h *corev3.HeaderValue) string {
 // that records what it receives.
 type envoyDoor struct {
 	*authztest.Service
+	name     string
 	addr     string
 	tls      *tls.Config
 	upstream atomic.Pointer[http.Request]
+	changed  bool // Envoy changes what the client sent before it asks
 }
 
 // addressHeader carries the client's address, since every test connects from loopback.
@@ -168,7 +170,13 @@ const addressHeader = "x-script-address"
 
 func newEnvoyDoor(t *testing.T) *envoyDoor {
 	t.Helper()
-	d := &envoyDoor{Service: authztest.NewService()}
+	return startEnvoyDoor(t, &envoyDoor{name: "envoy"}, func(config string) string { return config })
+}
+
+// startEnvoyDoor starts Envoy with the shipped configuration as change leaves it.
+func startEnvoyDoor(t *testing.T, d *envoyDoor, change func(string) string) *envoyDoor {
+	t.Helper()
+	d.Service = authztest.NewService()
 	grpcAddr := serveGate(t, d.Service, classify.ClientAddress{Header: addressHeader})
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		d.upstream.Store(r)
@@ -189,11 +197,7 @@ func newEnvoyDoor(t *testing.T) *envoyDoor {
 	}
 	// What is asked here is the verdict. On a busy machine Envoy would give up after the 200 ms
 	// that the example allows, and answer 503 by itself.
-	const timeout = "                timeout: 0.2s\n"
-	if bytes.Count(config, []byte(timeout)) != 1 {
-		t.Fatal("the example's ext_authz timeout is not where this test changes it")
-	}
-	config = bytes.Replace(config, []byte(timeout), []byte("                timeout: 9s\n"), 1)
+	config = []byte(change(replaceOnce(t, string(config), "                timeout: 0.2s\n", "                timeout: 9s\n")))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	process, err := peers.StartEnvoy(ctx, peers.Envoy(t), config)
@@ -208,7 +212,16 @@ func newEnvoyDoor(t *testing.T) *envoyDoor {
 	return d
 }
 
-func (d *envoyDoor) Name() string { return "envoy" }
+// replaceOnce changes the example's configuration where it says old, once.
+func replaceOnce(t *testing.T, config, old, with string) string {
+	t.Helper()
+	if strings.Count(config, old) != 1 {
+		t.Fatalf("the example does not say %q once", old)
+	}
+	return strings.Replace(config, old, with, 1)
+}
+
+func (d *envoyDoor) Name() string { return d.name }
 
 // Carries: a JWT needs Envoy's jwt_authn before ext_authz, which the example does not have,
 // and a space ends the target of a request (RFC 9112, 3).
@@ -271,10 +284,14 @@ func (d *envoyDoor) Ask(ctx context.Context, x *authztest.Exchange) (*authztest.
 			return nil, fmt.Errorf("the registry was shown a credential nobody configured")
 		}
 		// The registry receives the bytes that were judged, but for the tag's digest.
-		if got := arrived.RequestURI; got != x.Target {
-			tag, digest := path.Base(x.Target), path.Base(got)
-			if strings.TrimSuffix(x.Target, tag) != strings.TrimSuffix(got, digest) || !strings.HasPrefix(digest, "sha256:") {
-				return nil, fmt.Errorf("asked for %q, and %q arrived at the registry", x.Target, got)
+		judged := a.Record.Request.Path
+		if judged != x.Target && !d.changed {
+			return nil, fmt.Errorf("asked for %q, and %q was judged", x.Target, judged)
+		}
+		if got := arrived.RequestURI; got != judged {
+			tag, digest := path.Base(judged), path.Base(got)
+			if strings.TrimSuffix(judged, tag) != strings.TrimSuffix(got, digest) || !strings.HasPrefix(digest, "sha256:") {
+				return nil, fmt.Errorf("%q was judged, and %q arrived at the registry", judged, got)
 			}
 			a.Pinned = digest
 		}
