@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -294,4 +295,44 @@ func TestDocumentedRecordIsARecord(t *testing.T) {
 		return
 	}
 	t.Error("no record in docs/records.md")
+}
+
+// A page that says which test shows something names one that exists.
+func TestNamedTestsExist(t *testing.T) {
+	exist := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, m := range regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`).FindAllSubmatch(text, -1) {
+			exist[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := filepath.Glob("../../docs/*.md")
+	design, designErr := filepath.Glob("../../docs/design/*.md")
+	if err != nil || designErr != nil {
+		t.Fatal(err, designErr)
+	}
+	named := 0
+	for _, page := range append(pages, design...) {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, line := range strings.Split(string(text), "\n") {
+			for _, m := range regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(line, -1) {
+				if named++; !exist[m[1]] {
+					t.Errorf("%s:%d: there is no test %s", page, i+1, m[1])
+				}
+			}
+		}
+	}
+	if named < 50 {
+		t.Errorf("%d tests are named, which is too few to look at", named)
+	}
 }
