@@ -49,8 +49,8 @@ type Generation interface {
 	// pullgate's own failure or a failing vendor rule, and names it.
 	Evaluate(context.Context, *Input) (Verdict, error)
 	// Visible returns which of the target's candidates the subject may see, as ascending
-	// indexes into Target.Candidates, and the earliest boundary of vendor rules that were asked
-	// about one of them (Never: none). Boundaries of candidates are the caller's to find.
+	// indexes into Target.Candidates, and, where vendor rules were asked about them, the earliest
+	// boundary of those answers (Never: none). Boundaries of candidates are the caller's to find.
 	Visible(context.Context, *Input) (indexes []int, until int64, err error)
 	// Repositories returns the names a customer's licenses and Public documents name in a
 	// registry and the index knows, sorted bytewise. customer may be "".

@@ -106,8 +106,10 @@ func (q *question) resource(reg Registry) error {
 		Kind: r.Kind, ByDigest: r.Digest != "", Refusal: q.who.Refusal, OutOfScope: outOfScope,
 		Repository: t.Repository, Reference: t.Reference, Allow: v.Allow, Code: v.Code,
 	}
-	if (!v.Allow || f.byRule()) && f.Refusal == "" && t.Repository {
-		f.Named = q.gen.Named(q.who.Subject.Customer, t, q.at)
+	if (!v.Allow || f.byRule()) && f.Refusal == "" {
+		// Asked of what is absent too, so that it takes the same steps.
+		named := q.gen.Named(q.who.Subject.Customer, t, q.at)
+		f.Named = named && t.Repository
 	}
 	q.conclude(&f, v)
 	if d.Outcome != OutcomeAllow && d.Outcome != OutcomeAnswer {
