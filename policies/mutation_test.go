@@ -13,7 +13,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
-	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"github.com/open-policy-agent/opa/v1/storage"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -41,64 +41,48 @@ var equivalent = map[string]string{
 	"_asked: not level in {level |":                               "spares the checks of a license for each candidate",
 }
 
-// mutant is one change of the library.
-type mutant struct {
-	name  string
-	apply func(map[string]*ast.Module) // on copies
+// known is the entry of equivalent that a mutant of this name needs, "" for none.
+func known(name string) string {
+	for part := range equivalent {
+		if strings.Contains(name, part) {
+			return part
+		}
+	}
+	return ""
 }
+
+// compareEvery is how many mutants there are to one that is also compiled by itself when a probe
+// fails with it, to see a Rego test fail.
+const compareEvery = 100
 
 // TestEveryConditionMatters takes away, turns round and shifts every condition of the library
 // and takes away every rule, one at a time: some Rego test must fail each time. Conditions are
 // found by walking the modules, so that a new one is tested when it is written.
 func TestEveryConditionMatters(t *testing.T) {
 	began := time.Now()
-	all := parse(t, sources(t))
-	shipped := slices.Sorted(maps.Keys(library()))
-	tests := rulesOfTests(all)
-
-	unchanged := mutant{"the library as it is", func(map[string]*ast.Module) {}}
-	if killed, valid, err := try(t.Context(), unchanged, all, tests); killed || !valid || err != nil {
-		t.Fatalf("the Rego tests do not pass (compiles: %v, error: %v)", valid, err)
-	}
-
-	var mu sync.Mutex
-	survived := map[string]bool{}
-	run, invalid := 0, 0
-	var group errgroup.Group
-	group.SetLimit(max(2, runtime.GOMAXPROCS(0)))
-	for i, m := range mutants(all, shipped) {
-		if i%everyMutant > 0 {
-			continue
-		}
-		group.Go(func() error {
-			killed, valid, err := try(t.Context(), m, all, tests)
-			mu.Lock()
-			defer mu.Unlock()
-			run++
-			switch {
-			case err != nil:
-				return fmt.Errorf("%s: %w", m.name, err)
-			case !valid:
-				invalid++
-			case !killed:
-				survived[m.name] = true
-			}
-			return nil
-		})
-	}
-	if err := group.Wait(); err != nil {
+	h := newHunt(t)
+	if err := h.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	needed := map[string]bool{}
-	for _, name := range slices.Sorted(maps.Keys(survived)) {
-		known := false
-		for part := range equivalent {
-			if strings.Contains(name, part) {
-				known, needed[part] = true, true
-			}
+	needed, survived := map[string]bool{}, 0
+	for i := range h.program.mutants {
+		m := &h.program.mutants[i]
+		if h.killed[i] || h.program.invalid[i] {
+			continue
 		}
-		if !known {
-			t.Errorf("no test fails after: %s", name)
+		survived++
+		if part := known(m.name); part != "" {
+			needed[part] = true
+			continue
+		}
+		// No test that looks the rule up fails. Before that counts, all are tried.
+		switch failed, err := h.alone(t.Context(), m, ""); {
+		case err != nil:
+			t.Errorf("%s: %v", m.name, err)
+		case failed == "":
+			t.Errorf("no test fails after: %s", m.name)
+		case failed != noCompile:
+			t.Errorf("%s: %s fails, which is said not to look the rule up", m.name, failed)
 		}
 	}
 	for part := range equivalent {
@@ -106,177 +90,155 @@ func TestEveryConditionMatters(t *testing.T) {
 			t.Errorf("equivalent[%q] is not needed", part)
 		}
 	}
+	n := len(h.program.mutants)
 	t.Logf("%d mutants, %d of them bind variables or do not compile, %d known to change nothing, in %s",
-		run, invalid, len(survived), time.Since(began).Round(time.Second))
-	if run-invalid < 300/everyMutant {
-		t.Errorf("only %d mutants were tried", run-invalid)
+		n, len(h.program.invalid), survived, time.Since(began).Round(time.Second))
+	if n -= len(h.program.invalid); n < 300/everyMutant {
+		t.Errorf("only %d mutants were tried", n)
 	}
 }
 
-// rulesOfTests are the names of the Rego tests, the table of cases first.
-func rulesOfTests(modules map[string]*ast.Module) []string {
-	names := map[string]bool{}
-	for _, m := range modules {
-		for _, r := range m.Rules {
-			if name := r.Head.Ref()[0].Value.String(); strings.HasPrefix(strings.Trim(name, `"`), "test_") {
-				names[m.Package.Path.String()+"."+name] = true
-			}
-		}
-	}
-	return slices.SortedFunc(maps.Keys(names), func(a, b string) int {
-		cost := func(s string) int {
-			switch {
-			case strings.Contains(s, "every_case_holds"):
-				return 1
-			case strings.Contains(s, "agrees"), strings.Contains(s, "exactly_one"):
-				return 3
-			case strings.Contains(s, "is_explained"):
-				return 4
-			}
-			return 2
-		}
-		return cost(a) - cost(b)
-	})
+// hunt looks for a test that fails for each mutant.
+type hunt struct {
+	modules map[string]*ast.Module
+	tests   []string
+	program *program
+	turns   *turns
+
+	mu     sync.Mutex
+	killed map[int]bool // by index
 }
 
-// try reports whether a Rego test fails with the mutant, and whether the mutant compiles.
-func try(ctx context.Context, m mutant, all map[string]*ast.Module, tests []string) (killed, valid bool, err error) {
-	modules := maps.Clone(all)
-	m.apply(modules)
-	c := ast.NewCompiler().WithDefaultRegoVersion(ast.RegoV1)
-	if c.Compile(modules); c.Failed() {
-		return false, false, nil
-	}
-	store := inmem.New()
-	for _, test := range tests {
-		rs, err := rego.New(rego.Compiler(c), rego.Store(store), rego.Query(test), rego.StrictBuiltinErrors(true)).Eval(ctx)
-		if ctx.Err() != nil {
-			return false, true, ctx.Err()
-		}
-		if err != nil || !rs.Allowed() {
-			return true, true, nil
+func newHunt(t *testing.T) *hunt {
+	modules := parse(t, sources(t))
+	var tried []mutant
+	for i, m := range mutants(modules, slices.Sorted(maps.Keys(library()))) {
+		if i%everyMutant == 0 {
+			tried = append(tried, m)
 		}
 	}
-	return false, true, nil
+	h := &hunt{modules: modules, tests: rulesOfTests(modules), killed: map[int]bool{}}
+	var err error
+	if h.program, err = newProgram(modules, tried); err != nil {
+		t.Fatal(err)
+	}
+	all, err := probes(t.Context(), h.program, h.tests)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.turns = newTurns(all)
+	return h
 }
 
-// mutants finds what can be changed.
-func mutants(all map[string]*ast.Module, shipped []string) []mutant {
-	var out []mutant
-	for _, path := range shipped {
-		// change makes a mutant that edits a copy of the module.
-		change := func(edit func(*ast.Module)) func(map[string]*ast.Module) {
-			return func(modules map[string]*ast.Module) {
-				m := modules[path].Copy()
-				edit(m)
-				modules[path] = m
-			}
+func (h *hunt) run(ctx context.Context) error {
+	next := make(chan int, len(h.program.mutants))
+	for i := range h.program.mutants {
+		if !h.program.invalid[i] {
+			next <- i
 		}
-		for i, r := range all[path].Rules {
-			where := fmt.Sprintf("%s:%d", path, r.Loc().Row)
-			out = append(out, mutant{
-				name:  fmt.Sprintf("%s without rule %s", where, firstLine(r.Loc().Text)),
-				apply: change(func(m *ast.Module) { m.Rules = slices.Delete(m.Rules, i, i+1) }),
-			})
-			for depth, e := 0, r; e.Else != nil; depth, e = depth+1, e.Else {
-				out = append(out, mutant{
-					name: fmt.Sprintf("%s:%d without branch %s", path, e.Else.Loc().Row, firstLine(e.Else.Loc().Text)),
-					apply: change(func(m *ast.Module) {
-						at := m.Rules[i]
-						for range depth {
-							at = at.Else
-						}
-						at.Else = at.Else.Else
-					}),
-				})
-			}
-		}
-		for i, body := range bodies(all[path]) {
-			for j, expr := range *body.exprs {
-				text := fmt.Sprintf("%s:%d %s: %s", path, expr.Loc().Row, body.rule, firstLine(expr.Loc().Text))
-				if !isCondition(expr) {
-					continue
-				}
-				out = append(out,
-					mutant{text + ", removed", change(func(m *ast.Module) {
-						b := bodies(m)[i].exprs
-						(*b)[j] = ast.NewExpr(ast.BooleanTerm(true))
-						(*b)[j].Index = j
-					})},
-					mutant{text + ", turned round", change(func(m *ast.Module) {
-						b := bodies(m)[i].exprs
-						(*b)[j] = (*b)[j].Complement()
-					})},
-				)
-				if shifted, ok := shift[operator(expr)]; ok {
-					out = append(out, mutant{text + ", shifted to " + shifted, change(func(m *ast.Module) {
-						b := bodies(m)[i].exprs
-						(*b)[j].SetOperator(ast.RefTerm(ast.VarTerm(shifted)))
-					})})
+	}
+	close(next)
+	group, ctx := errgroup.WithContext(ctx)
+	for range max(2, runtime.GOMAXPROCS(0)) {
+		group.Go(func() error {
+			w := &hunter{hunt: h, store: h.program.store(), ready: map[*probe]rego.PreparedEvalQuery{}}
+			for i := range next {
+				if err := w.try(ctx, i); err != nil {
+					return fmt.Errorf("%s: %w", h.program.mutants[i].name, err)
 				}
 			}
-		}
+			return nil
+		})
 	}
-	return out
+	return group.Wait()
 }
 
-// shift moves a bound by one.
-var shift = map[string]string{"lt": "lte", "lte": "lt", "gt": "gte", "gte": "gt"}
+// noCompile is a failure of a mutant by itself: it takes away what other rules call.
+const noCompile = "compiling"
 
-func operator(e *ast.Expr) string {
-	if !e.IsCall() {
-		return ""
+// alone compiles a mutant by itself and says what fails: a Rego test, of which those that first
+// names are tried first, or noCompile; or nothing.
+func (h *hunt) alone(ctx context.Context, m *mutant, first string) (string, error) {
+	p, err := newProgram(m.alone(h.modules), nil)
+	if err != nil {
+		return noCompile, nil
 	}
-	return e.Operator().String()
-}
-
-// isCondition says that an expression does not only bind variables.
-func isCondition(e *ast.Expr) bool {
-	if _, ok := e.Terms.(*ast.SomeDecl); ok || e.IsAssignment() || e.Generated {
-		return false
-	}
-	if t, ok := e.Terms.(*ast.Term); ok {
-		return !t.Equal(ast.BooleanTerm(true))
-	}
-	return true
-}
-
-// body is a body of a rule, of a comprehension or of every.
-type body struct {
-	rule  string // in which it stands
-	exprs *ast.Body
-}
-
-// bodies are a module's bodies in an order that a copy shares.
-func bodies(m *ast.Module) []body {
-	var out []body
-	rule := ""
-	add := func(exprs *ast.Body) { out = append(out, body{rule, exprs}) }
-	ast.WalkNodes(m, func(n ast.Node) bool {
-		switch n := n.(type) {
-		case *ast.Rule:
-			rule = string(n.Head.Name)
-			add(&n.Body)
-		case *ast.Term:
-			switch v := n.Value.(type) {
-			case *ast.ArrayComprehension:
-				add(&v.Body)
-			case *ast.SetComprehension:
-				add(&v.Body)
-			case *ast.ObjectComprehension:
-				add(&v.Body)
+	store := p.store()
+	for _, named := range []bool{true, false} {
+		for _, test := range h.tests {
+			if strings.Contains(test, first) != named {
+				continue
 			}
-		case *ast.Expr:
-			if every, ok := n.Terms.(*ast.Every); ok {
-				add(&every.Body)
+			rs, err := evaluate(ctx, p.compiler, store, test)
+			if ctx.Err() != nil {
+				return "", ctx.Err()
+			}
+			if err != nil || !rs.Allowed() {
+				return test, nil
 			}
 		}
-		return false
-	})
-	return out
+	}
+	return "", nil
 }
 
-func firstLine(text []byte) string {
-	line, _, _ := strings.Cut(string(text), "\n")
-	return line
+// hunter tries one mutant after the other.
+type hunter struct {
+	*hunt
+	store storage.Store
+	ready map[*probe]rego.PreparedEvalQuery
+}
+
+// try looks for a probe that fails with a mutant. Of one that is known to change nothing only
+// those are asked that are likely to notice it.
+func (w *hunter) try(ctx context.Context, i int) error {
+	m := &w.program.mutants[i]
+	rule := w.modules[m.path].Rules[m.rule]
+	if rule.Default {
+		failed, err := w.alone(ctx, m, "")
+		w.found(i, failed != "")
+		return err
+	}
+	node := nodeOf(w.program.compiler.RuleTree, rule.Ref())
+	probes, likely := w.turns.of(node, m)
+	if known(m.name) != "" {
+		probes = probes[:likely]
+	}
+	if err := w.program.set(ctx, w.store, m, i+1); err != nil {
+		return err
+	}
+	n, failed := 0, false
+	for ; n < len(probes) && !failed; n++ {
+		holds, err := w.holds(ctx, probes[n])
+		if err != nil {
+			return err
+		}
+		failed = !holds
+	}
+	w.turns.told(node, m, probes[:n], failed)
+	w.found(i, failed)
+	if failed && i%compareEvery == 0 {
+		if same, err := w.alone(ctx, m, probes[n-1].test); err != nil || same == "" {
+			return fmt.Errorf("%s fails, compiled by itself no test does: %w", probes[n-1].query, err)
+		}
+	}
+	return w.program.set(ctx, w.store, m, 0)
+}
+
+func (w *hunter) holds(ctx context.Context, p *probe) (bool, error) {
+	q, ok := w.ready[p]
+	if !ok {
+		var err error
+		if q, err = newQuery(w.program.compiler, w.store, p.query).PrepareForEval(ctx); err != nil {
+			return false, err
+		}
+		w.ready[p] = q
+	}
+	rs, err := q.Eval(ctx)
+	return err == nil && rs.Allowed(), ctx.Err()
+}
+
+func (h *hunt) found(i int, killed bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.killed[i] = killed
 }
