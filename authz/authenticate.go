@@ -15,6 +15,8 @@ type caller struct {
 	Recorded Subject
 	// Refusal says why Subject is anonymous: anonymous, unknown_key or key_expired; "" for a customer.
 	Refusal Code
+	// BadKey says that an Authorization was sent that is good for nothing: a guess.
+	BadKey bool
 	// Key has the limits of the key that was used; its zero value has none.
 	Key    Key
 	UseKey bool
@@ -24,12 +26,15 @@ type caller struct {
 // an identity that nobody has is as good as none.
 func authenticate(gen Generation, r *Request, at int64) caller {
 	refused := func(c Code) caller { return caller{Subject: anonymous, Recorded: anonymous, Refusal: c} }
+	badKey := func() caller {
+		return caller{Subject: anonymous, Recorded: anonymous, Refusal: CodeUnknownKey, BadKey: true}
+	}
 
 	switch r.Credential.Kind {
 	case CredentialKey:
 		key, ok := gen.Authenticate(r.Credential.Hash)
 		if !ok || contradicts(gen, r.Identity, key.Customer) {
-			return refused(CodeUnknownKey)
+			return badKey()
 		}
 		s := Subject{Customer: key.Customer, Key: key.ID, Via: "key"}
 		if at >= key.Expires {
@@ -46,7 +51,7 @@ func authenticate(gen Generation, r *Request, at int64) caller {
 		}
 		return caller{Subject: s, Recorded: s}
 	default:
-		return refused(CodeUnknownKey)
+		return badKey()
 	}
 }
 

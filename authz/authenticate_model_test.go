@@ -59,6 +59,9 @@ func TestAuthenticateIsTheTable(t *testing.T) {
 						if got.Subject != want.Subject || got.Recorded != want.Recorded || got.Refusal != want.Refusal || got.UseKey != want.UseKey {
 							t.Errorf("%s: %+v, want %+v", name, got, want)
 						}
+						if badKey := credential != CredentialNone && want.Refusal == CodeUnknownKey; got.BadKey != badKey {
+							t.Errorf("%s: counted as a bad key %v", name, got.BadKey)
+						}
 						if got.UseKey != (got.Key.Customer == own) {
 							t.Errorf("%s: limits of key %+v", name, got.Key)
 						}

@@ -32,15 +32,20 @@ type GateConfig struct {
 	Logger   *slog.Logger // nil: nothing is logged
 	// Registerer takes the Gate's metrics; nil: none are exported. Two Gates cannot share one.
 	Registerer prometheus.Registerer
+	// BadKeysPerMinute is how many bad keys one IPv4 address, or one IPv6 network of 64 bits, may
+	// try within a minute before it is answered with 429 and CodeRateLimited. A key that a customer
+	// has, requests without one and Explain are never limited. 0: no limit.
+	BadKeysPerMinute int
 	// NewID makes decision ids; UUIDv7 by default.
 	NewID func() string
 }
 
-// Gate is the pipeline that makes decisions: authenticate, resolve, look up, evaluate,
+// Gate is the pipeline that makes decisions: authenticate, limit, resolve, look up, evaluate,
 // disclose, record. It is safe for concurrent use.
 type Gate struct {
 	cfg     GateConfig
 	metrics *metrics
+	limiter *limiter
 }
 
 // NewGate returns a Gate. It panics when cfg.Engine is nil or the metrics are registered
@@ -58,7 +63,7 @@ func NewGate(cfg GateConfig) *Gate {
 	if cfg.NewID == nil {
 		cfg.NewID = newID
 	}
-	return &Gate{cfg: cfg, metrics: newMetrics(cfg.Registerer)}
+	return &Gate{cfg: cfg, metrics: newMetrics(cfg.Registerer), limiter: newLimiter(cfg.BadKeysPerMinute, cfg.Registerer)}
 }
 
 // newID returns a UUIDv7, so that ids sort by time. Without randomness there is still an id:

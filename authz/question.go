@@ -2,6 +2,7 @@ package authz
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"net/http"
 )
@@ -59,6 +60,22 @@ func (q *question) run() {
 
 	q.who = authenticate(q.gen, r, q.at)
 	d.Subject = q.who.Recorded
+	if q.who.BadKey {
+		ok, again := q.gate.limiter.admit(r.Address, binary.BigEndian.Uint64(r.Credential.Hash[:]))
+		if !ok {
+			d.refuse(OutcomeDeny, http.StatusTooManyRequests, CodeRateLimited)
+			return
+		}
+		if again {
+			// A forgotten key in a client's configuration is one bad key, however many layers the
+			// public image has that it pulls.
+			defer func() {
+				if d.Outcome == OutcomeAllow || d.Outcome == OutcomeAnswer {
+					q.gate.limiter.forgive(r.Address)
+				}
+			}()
+		}
+	}
 	var err error
 	if r.Kind == KindCatalog {
 		err = q.catalog(reg)

@@ -89,10 +89,10 @@ var (
 	}
 	doorRateLimited = Door{
 		Code:     authz.CodeRateLimited,
-		Meaning:  "Reserved: nothing raises it yet. Too many bad keys from one address.",
+		Meaning:  "Too many bad keys from one IPv4 address, or one IPv6 network of 64 bits, within a minute. A key that a customer has is never refused so.",
 		Says:     "too many failed logins from this address",
 		Customer: "wait a minute, then log in with the right key",
-		Vendor:   "Nothing needs to be done",
+		Vendor:   "Nothing needs to be done; `bad_keys_per_minute` is how many, `pullgate_bad_keys_total` counts them",
 	}
 	doorLimit = Door{
 		Code:     authz.CodeLimitReached,

@@ -40,6 +40,8 @@ type settings struct {
 	Validity   time.Duration // how long a bundle may be used; re-issued at half of that
 	Instance   string        // name of this process in records
 
+	BadKeysPerMinute int // of one IPv4 address or IPv6 /64 before it is answered with 429; 0: no limit
+
 	DecisionsMaxBytes int64  // bound of all decision files together; the oldest go first
 	CacheBytes        int64  // bound of the decision cache in memory
 	LogFormat         string // text or json
@@ -82,6 +84,7 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.DurationVar(&s.CrawlEvery, "crawl-every", 10*time.Minute, "time between two readings of the registry")
 	f.DurationVar(&s.Validity, "validity", publish.DefaultValidity, "how long a compiled bundle may be used; re-issued at half of that")
 	f.StringVar(&s.Instance, "instance", defaultInstance(), "name of this process in decision records")
+	f.IntVar(&s.BadKeysPerMinute, "bad-keys-per-minute", 20, "bad keys that one IPv4 address or IPv6 /64 may try within a minute before it gets 429; 0 is no limit")
 	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory")
 	f.StringVar(&s.LogFormat, "log-format", "text", "text or json")
@@ -162,6 +165,9 @@ func (s *settings) validate() []error {
 	}
 	if s.Validity < time.Minute {
 		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
+	}
+	if s.BadKeysPerMinute < 0 || s.BadKeysPerMinute > 1<<20 {
+		errs = append(errs, fmt.Errorf("bad-keys-per-minute %d: want 1 to 1048576, or 0 for no limit", s.BadKeysPerMinute))
 	}
 	if s.CacheBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576", s.CacheBytes))

@@ -160,7 +160,7 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	sc.engine = engine.New(engine.Config{Logger: log, Registerer: reg})
 	sc.gate = authz.NewGate(authz.GateConfig{
 		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records,
-		Instance: cfg.Instance, Logger: log, Registerer: reg,
+		Instance: cfg.Instance, Logger: log, Registerer: reg, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
 	signer, ring, err := ownKey()
 	if err != nil {

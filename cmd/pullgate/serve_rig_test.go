@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -200,6 +199,7 @@ type served struct {
 	check    authv3.AuthorizationClient
 	health   healthv1.HealthClient
 	client   *http.Client
+	leave    func() // before it is looked for what is still running; nil is nothing
 }
 
 // serve starts `pullgate serve` in this process, on free ports. The test's end stops it if the
@@ -265,6 +265,9 @@ func (s *served) stop() {
 	s.Logf("shutdown took %s", time.Since(started).Round(time.Millisecond))
 	s.conn.Close()
 	s.client.CloseIdleConnections()
+	if s.leave != nil {
+		s.leave()
+	}
 	s.front.CloseClientConnections()
 	http.DefaultClient.CloseIdleConnections() // of the front
 	goleak.VerifyNone(s, s.leaks)
@@ -324,16 +327,26 @@ type answer struct {
 // ask sends one request as Envoy does, with a key as the password of a Basic login.
 func (s *served) ask(key, method, path string) answer {
 	s.Helper()
-	headers := map[string]string{":authority": customersHost, ":method": method, ":path": path, ":scheme": "https"}
+	authorization := ""
 	if key != "" {
-		headers["authorization"] = "Basic " + base64.StdEncoding.EncodeToString([]byte("acme:"+key))
+		authorization = basic("acme", key)
+	}
+	return s.askFrom("203.0.113.9", authorization, method, path)
+}
+
+// askFrom sends one request as Envoy does, from an address; "" is no Authorization.
+func (s *served) askFrom(address, authorization, method, path string) answer {
+	s.Helper()
+	headers := map[string]string{":authority": customersHost, ":method": method, ":path": path, ":scheme": "https"}
+	if authorization != "" {
+		headers["authorization"] = authorization
 	}
 	resp, err := s.check.Check(s.Context(), &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
 		Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{
 			Method: method, Path: path, Host: customersHost, Protocol: "HTTP/1.1", Scheme: "https", Headers: headers,
 		}},
 		Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
-			SocketAddress: &corev3.SocketAddress{Address: "203.0.113.9", PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 40000}},
+			SocketAddress: &corev3.SocketAddress{Address: address, PortSpecifier: &corev3.SocketAddress_PortValue{PortValue: 40000}},
 		}}},
 	}})
 	s.must(err)
