@@ -23,15 +23,21 @@ func (c *checker) small(file string, m *ast.Module) bool {
 			problem, at = msg, loc
 		}
 	}
-	nests := func(x any) int {
-		switch x.(type) {
-		case *ast.ArrayComprehension, *ast.SetComprehension, *ast.ObjectComprehension, *ast.Every:
-			return 1
+	v := ast.NewGenericVisitor(nil)
+	within := func(depth *int, most int, at *ast.Location, msg string, parts ...any) {
+		if *depth++; *depth > most {
+			refuse(at, msg)
 		}
-		return 0
+		for _, part := range parts {
+			if problem == "" {
+				v.Walk(part)
+			}
+		}
+		*depth--
 	}
+	const nests = "more than 6 comprehensions or `every` are in one another here: write a part as a rule of its own"
 	var last *ast.Location
-	v := ast.NewBeforeAfterVisitor(func(x any) bool {
+	v = ast.NewGenericVisitor(func(x any) bool {
 		switch x := x.(type) {
 		case *ast.Rule:
 			if c.ruleCount++; c.ruleCount > maxRules {
@@ -42,25 +48,25 @@ func (c *checker) small(file string, m *ast.Module) bool {
 			if terms++; terms > maxRuleTerms {
 				refuse(last, "the file has more than 20,000 values: move lists into labels of customers")
 			}
-			if depth++; depth > maxDepth {
-				refuse(last, "more than 60 values and calls are in one another here: write a part as a rule of its own")
-			}
-		}
-		if nested += nests(x); nested > maxNested {
-			refuse(last, "more than 6 comprehensions or `every` are in one another here: write a part as a rule of its own")
+			within(&depth, maxDepth, last, "more than 60 values and calls are in one another here: write a part as a rule of its own", x.Value)
+			return true
+		case *ast.ArrayComprehension:
+			within(&nested, maxNested, last, nests, x.Term, x.Body)
+			return true
+		case *ast.SetComprehension:
+			within(&nested, maxNested, last, nests, x.Term, x.Body)
+			return true
+		case *ast.ObjectComprehension:
+			within(&nested, maxNested, last, nests, x.Key, x.Value, x.Body)
+			return true
+		case *ast.Every:
+			within(&nested, maxNested, last, nests, x.Domain, x.Body)
+			return true
 		}
 		return problem != ""
-	}, func(x any) {
-		if _, ok := x.(*ast.Term); ok {
-			depth--
-		}
-		nested -= nests(x)
 	})
 	for _, rule := range m.Rules {
-		v.Walk(rule)
-		for _, t := range rule.Head.Ref() {
-			v.Walk(t)
-		}
+		walk(rule, v)
 	}
 	if problem != "" {
 		c.refuse(file, at, "%s", problem)
