@@ -141,7 +141,7 @@ func (c *checker) compileWith(compiler *ast.Compiler, others map[string]*ast.Mod
 // look looks at the rules, whose references are resolved.
 func (c *checker) look(modules map[string]*ast.Module) {
 	c.rules = map[string][]*ast.Rule{}
-	for file := range c.modules {
+	for _, file := range slices.Sorted(maps.Keys(c.modules)) {
 		for _, rule := range modules["rules "+file].Rules {
 			name := nameOf(rule)
 			c.rules[name] = append(c.rules[name], rule)
@@ -160,9 +160,12 @@ func (c *checker) look(modules map[string]*ast.Module) {
 			c.reads(file, rule, permitted[m.Package.Path.String()] || uncacheable(m.Rules[i].Annotations, "rule", "document"))
 			c.negations(file, rule)
 			c.calls(file, rule)
+			c.instants(file, rule)
 		}
 	}
 	c.boundaries()
+	c.values()
+	c.headersOfTwo()
 	c.mistaken()
 }
 

@@ -13,7 +13,7 @@ import (
 // more than what they are given: an expression, a format, a delimiter or a replacement that a
 // client could choose, numbers beyond measure.
 func (c *checker) calls(file string, rule *ast.Rule) {
-	call := func(terms []*ast.Term) {
+	call := func(terms []*ast.Term, s *scope) {
 		name := terms[0].String()
 		if why := whyNot(name); why != "" {
 			c.refuse(file, terms[0].Loc(), "rules may not use %s: %s", name, why)
@@ -25,31 +25,30 @@ func (c *checker) calls(file string, rule *ast.Rule) {
 		}
 		for _, l := range literals[name] {
 			if l.arg+1 < len(terms) {
-				if msg := l.check(c, terms[l.arg+1]); msg != "" {
+				if msg := l.check(c, s.written(terms[l.arg+1])); msg != "" {
 					c.refuse(file, terms[l.arg+1].Loc(), "%s: %s", name, msg)
 				}
 			}
 		}
 	}
-	walk(rule, ast.NewGenericVisitor(func(x any) bool {
+	inScope(rule, func(x any, s *scope) {
 		switch x := x.(type) {
 		case *ast.Expr:
 			if terms, ok := x.Terms.([]*ast.Term); ok {
-				call(terms)
+				call(terms, s)
 			}
 		case ast.Call:
-			call(x)
+			call(x, s)
 		case *ast.Term:
 			if n, ok := x.Value.(ast.Number); ok && beyondMeasure(n) {
 				c.refuse(file, x.Loc(), "the number %.20s… takes OPA seconds to compute with: write one of at most 30 digits and an exponent of at most 100", n)
 			}
 		}
-		return false
-	}))
+	})
 }
 
-// literal is an argument that must be written in the rule, or be the name of a rule that is
-// nothing but the text.
+// literal is an argument that must be written in the rule, or be the name of a rule or variable
+// that is nothing but the text.
 type literal struct {
 	arg   int
 	check func(c *checker, t *ast.Term) string
@@ -79,14 +78,13 @@ func (c *checker) constant(t *ast.Term) ast.Value {
 		return t.Value
 	}
 	rules := c.rules[ref.String()]
-	if len(rules) != 1 {
+	if len(rules) != 1 || len(rules[0].Head.Args) > 0 || len(rules[0].Head.Ref()) > 1 || rules[0].Else != nil {
 		return t.Value
 	}
-	rule := rules[0]
-	if rule.Head.Value == nil || len(rule.Head.Args) > 0 || len(rule.Head.Ref()) > 1 || rule.Else != nil || rule.Default || !rule.Body.Equal(ast.NewBody(ast.NewExpr(ast.BooleanTerm(true)))) {
-		return t.Value
+	if v := fixed(rules[0]); v != nil {
+		return v
 	}
-	return rule.Head.Value.Value
+	return t.Value
 }
 
 func (c *checker) constantText(t *ast.Term, what, example string) (string, string) {

@@ -11,7 +11,7 @@ import (
 
 // A stand-in for the library: it reads nothing of data, so that whatever of data is read is read
 // by the rules.
-var nothing = map[string]string{"pullgate.rego": "package pullgate\n\ncustomer := {\"labels\": input.subject.claims, \"licenses\": {}, \"banned\": false}\n"}
+var nothing = map[string]string{"pullgate.rego": "package pullgate\n\ncustomer := {\"labels\": input.subject.claims, \"licenses\": {}, \"products\": input.subject.claims, \"repositories\": input.subject.claims, \"banned\": false}\n"}
 
 // Check never panics, whatever the bytes. Rules that it accepts compile in the engine, what they
 // read can be told, and it is nothing of data: no rule mentions data.pullgate.customers, nor a

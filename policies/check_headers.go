@@ -70,6 +70,39 @@ func (c *checker) header(file string, fields map[string]*ast.Term) {
 	}
 }
 
+// headersOfTwo refuses a header that two packages may set to different values: then nothing is
+// decided. Within a package whoever writes one value sees the other.
+func (c *checker) headersOfTwo() {
+	type setting struct {
+		pkg   string
+		value ast.Value
+		rule  *ast.Rule
+	}
+	settings := map[[2]string][]setting{} // by name in lower case, and to
+	for _, name := range slices.Sorted(maps.Keys(c.rules)) {
+		if !strings.HasSuffix(name, ".header") {
+			continue
+		}
+		for _, rule := range c.rules[name] {
+			fields := contributed(rule)
+			header, _ := fields["name"].(ast.String)
+			to, _ := fields["to"].(ast.String)
+			if header == "" || to == "" || fields["value"] == nil {
+				continue // refused
+			}
+			key := [2]string{strings.ToLower(string(header)), string(to)}
+			for _, before := range settings[key] {
+				if before.pkg != packageOf(name) && !(ast.IsConstant(fields["value"]) && before.value.Compare(fields["value"]) == 0) {
+					c.refuse(rule.Loc().File, rule.Loc(), "package %s sets the header %s too (%s), and where both do, with different values, nothing is decided: set it in one package, or give it another name",
+						strings.TrimPrefix(before.pkg, "data."), header, place(before.rule))
+					break
+				}
+			}
+			settings[key] = append(settings[key], setting{packageOf(name), fields["value"], rule})
+		}
+	}
+}
+
 // UpstreamHeaders returns the names of the upstream headers that rules which Check accepts may
 // set, in lower case, sorted.
 func UpstreamHeaders(rules map[string][]byte) []string {
@@ -103,20 +136,29 @@ func eachHead(rules map[string][]byte, visit func(name, kind string, fields map[
 			continue
 		}
 		for _, rule := range m.Rules {
-			if rule.Head.Key == nil {
-				continue
-			}
-			object, ok := rule.Head.Key.Value.(ast.Object)
-			if !ok {
-				continue
-			}
 			fields := map[string]string{}
-			object.Foreach(func(k, v *ast.Term) {
-				key, _ := k.Value.(ast.String)
-				value, _ := v.Value.(ast.String)
-				fields[string(key)] = string(value)
-			})
-			visit(words(m.Package.Path)[2], headName(rule), fields)
+			for key, value := range contributed(rule) {
+				text, _ := value.(ast.String)
+				fields[key] = string(text)
+			}
+			if len(fields) > 0 {
+				visit(words(m.Package.Path)[2], headName(rule), fields)
+			}
 		}
 	}
+}
+
+// contributed are the fields of the object that a rule's head contains, by their key.
+func contributed(rule *ast.Rule) map[string]ast.Value {
+	if rule.Head.Key == nil {
+		return nil
+	}
+	fields := map[string]ast.Value{}
+	if object, ok := rule.Head.Key.Value.(ast.Object); ok {
+		object.Foreach(func(k, v *ast.Term) {
+			key, _ := k.Value.(ast.String)
+			fields[string(key)] = v.Value
+		})
+	}
+	return fields
 }

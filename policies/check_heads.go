@@ -73,6 +73,7 @@ func (c *checker) head(file string, rule *ast.Rule) {
 	}
 	if message := fields["message"]; message != nil {
 		c.text(file, message, "the message", maxMessage)
+		c.message(file, name, message)
 	}
 	if name == "header" {
 		c.header(file, fields)
@@ -127,13 +128,19 @@ var printable = func() string {
 	return b.String()
 }()
 
+// The first and the last second that a boundary may be: of the years 1 to 9999.
+var firstBoundary, lastBoundary = big.NewRat(-62135596800, 1), big.NewRat(253402300799, 1)
+
 // instant refuses a boundary that is written in the rule and is no instant.
 func (c *checker) instant(file string, t *ast.Term) {
 	fix := "write Unix seconds, such as 1767225600 or `time.parse_rfc3339_ns(\"2026-01-01T00:00:00Z\") / 1000000000`, or \"never\""
 	switch v := t.Value.(type) {
 	case ast.Number:
-		if r, ok := new(big.Rat).SetString(string(v)); !ok || !r.IsInt() || !r.Num().IsInt64() {
+		switch r, ok := new(big.Rat).SetString(string(v)); {
+		case !ok || !r.IsInt():
 			c.refuse(file, t.Loc(), "the boundary %s is no whole number of seconds: %s", v, fix)
+		case r.Cmp(firstBoundary) < 0 || r.Cmp(lastBoundary) > 0:
+			c.refuse(file, t.Loc(), "the boundary %s is not in the years 1 to 9999, perhaps it has milliseconds or nanoseconds: %s", v, fix)
 		}
 	case ast.String:
 		if v != "never" {
@@ -166,9 +173,16 @@ func (c *checker) mistaken() {
 	}
 	for name, rules := range c.rules {
 		word := name[len(packageOf(name))+1:]
-		if right, ok := meant[word]; ok && !used[name] {
-			at := rules[0].Loc()
-			c.refuse(at.File, at, "nothing asks for %s: write %s", word, contributions[right].form)
+		right, ok := meant[word]
+		if !ok || used[name] {
+			continue
 		}
+		at := rules[0].Loc()
+		fix := "write " + contributions[right].form
+		if right == "grant" {
+			fix = "what licenses allow is allowed without it. To restrict that, write the condition as a helper, and " +
+				"`deny contains {\"code\": \"outside\", \"message\": \"Use the office network.\"} if not _is_inside`. To allow more than licenses do, " + fix
+		}
+		c.refuse(at.File, at, "nothing asks for %s: %s", word, fix)
 	}
 }

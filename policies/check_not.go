@@ -14,7 +14,7 @@ import (
 func (c *checker) negations(file string, rule *ast.Rule) {
 	walk(rule, ast.NewGenericVisitor(func(x any) bool {
 		if expr, ok := x.(*ast.Expr); ok && expr.Negated {
-			if absent := takenOut(expr); absent != nil {
+			if absent := c.takenOut(expr); absent != nil {
 				c.refuse(file, expr.Loc(), "%s", negationMsg(expr, absent))
 			}
 		}
@@ -24,17 +24,17 @@ func (c *checker) negations(file string, rule *ast.Rule) {
 
 // takenOut is a part of a negated expression that is evaluated before the negation and may be
 // undefined: nil when there is none.
-func takenOut(expr *ast.Expr) *ast.Term {
+func (c *checker) takenOut(expr *ast.Expr) *ast.Term {
 	switch terms := expr.Terms.(type) {
 	case *ast.Term:
-		return insideOf(terms)
+		return c.insideOf(terms)
 	case []*ast.Term:
 		// Unification takes references as they are; every other call is handed values.
 		unifies := terms[0].Value.Compare(ast.Equality.Ref()) == 0 || terms[0].Value.Compare(ast.Equal.Ref()) == 0
 		for _, t := range terms[1:] {
-			part := operand(t)
+			part := c.operand(t)
 			if unifies {
-				part = insideOf(t)
+				part = c.insideOf(t)
 			}
 			if part != nil {
 				return part
@@ -43,50 +43,6 @@ func takenOut(expr *ast.Expr) *ast.Term {
 	}
 	return nil
 }
-
-// operand is the part of a value that may be undefined: a reference, the call of a rule, or one
-// of these inside. What stands in a comprehension or a template stays there.
-func operand(t *ast.Term) *ast.Term {
-	if _, ok := t.Value.(ast.Ref); ok {
-		return t
-	}
-	return insideOf(t)
-}
-
-// insideOf is the part inside a value, but for a reference that is the value itself.
-func insideOf(t *ast.Term) (part *ast.Term) {
-	first := func(t *ast.Term) {
-		if part == nil {
-			part = operand(t)
-		}
-	}
-	switch v := t.Value.(type) {
-	case ast.Ref:
-		for _, t := range v[1:] {
-			first(t)
-		}
-	case *ast.Array:
-		v.Foreach(first)
-	case ast.Set:
-		v.Foreach(first)
-	case ast.Object:
-		v.Foreach(func(k, v *ast.Term) {
-			first(k)
-			first(v)
-		})
-	case ast.Call:
-		if name := v[0].String(); strings.HasPrefix(name, "data.") || maybeUndefined[name] {
-			return t
-		}
-		for _, t := range v[1:] {
-			first(t)
-		}
-	}
-	return part
-}
-
-// maybeUndefined are the builtins that have no value for some arguments, and say no error.
-var maybeUndefined = map[string]bool{"max": true, "min": true, "uuid.parse": true}
 
 // negationMsg says what is wrong with a negation, and how its helper is written.
 func negationMsg(expr *ast.Expr, absent *ast.Term) string {

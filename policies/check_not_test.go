@@ -90,9 +90,21 @@ func TestNegationsThatSkipTheRuleAreRefused(t *testing.T) {
 		{`every x in ["a"] { not startswith(input.resource.tag, x) }`, skips, true},
 		{`every x in [input.subject] { not startswith(x.customer, "a") }`, skips, true},
 
-		{`not input.resource.candidates[_zero].tag == "a"`, fires, true},
+		{`not input.resource.candidates[_zero].tag == "a"`, fires, false},
+		{`not _is(_zero)`, fires, false},
+		{`not _is(_region)`, fires, false},
+		{`not _editions[_region]`, fires, false},
+		{`not _region in {"a", "b"}`, fires, false},
+		{`not _level(_region) > 3`, fires, false},
+		{`not count(_tags) > 3`, fires, false},
+		{`not _is(_tags)`, fires, false},
+		{`not _is([_region, _zero, _tags])`, fires, false},
+
+		{`not _any.a`, fires, false},
+		{`not _is(_any.a)`, skips, true},
+		{`not _level(input.resource.tag) > 3`, skips, true},
+		{`not _is(_either)`, skips, true},
 		{`not _same("a") == "b"`, fires, true},
-		{`not _is(_zero)`, fires, true},
 	} {
 		source := "package vendor.a\n\ndeny contains {\"code\": \"x\", \"message\": \"No.\"} if {\n" + tt.body + "\n}\n" + `
 _absent := input.resource.tag
@@ -104,6 +116,24 @@ _same(x) := x
 _only(x) := x if x == input.subject.claims.never
 
 _zero := 0
+
+default _region := "eu"
+
+_region := input.resource.tag
+
+default _any := {}
+
+_any := input.subject.claims.any
+
+default _level(_) := 1
+
+_level(x) := 2 if x == input.resource.tag
+
+_tags contains input.resource.tag
+
+_either := 1 if input.resource.tag
+
+_either := 2 if input.resource.digest
 
 _editions := {"a": "b"}
 

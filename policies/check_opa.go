@@ -18,7 +18,7 @@ func (c *checker) compilerErrors(list ast.Errors) {
 			file = e.Location.File
 		}
 		switch {
-		case strings.HasPrefix(e.Message, "deprecated built-in function"), strings.HasPrefix(e.Message, "undefined function data."),
+		case strings.HasPrefix(e.Message, "deprecated built-in function"), strings.HasPrefix(e.Message, "undefined function data."), strings.HasPrefix(e.Message, "multiple default rules"),
 			c.reaches && e.Code == ast.RecursionErr:
 		case strings.Contains(e.Message, "__local"): // a consequence of something else
 			c.ofOthers = append(c.ofOthers, ruleError(file, e.Location, inOurWords(e)))

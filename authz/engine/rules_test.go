@@ -96,7 +96,7 @@ func TestRulesThatFailRefuseAndAreNamed(t *testing.T) {
 		"error":   {`deny contains {"code": "x", "message": "x"} if time.parse_rfc3339_ns(input.resource.repository) == 1`, "vendor/x.rego:3 in data.vendor.x.deny"},
 		"endless": {"deny contains {\"code\": \"x\", \"message\": \"x\"} if {\n\tsome i in numbers.range(1, 100000)\n\ti < 0\n}", "more steps"},
 		"shape":   {`boundary contains input.resource.repository`, "vendor.x.boundary"},
-		"message": {`warn contains {"code": "x", "message": input.resource.candidates}`, "vendor.x.warn"},
+		"message": {`warn contains {"code": "x", "message": list} if list := input.resource.candidates`, "vendor.x.warn"},
 	} {
 		w := shop(t)
 		w.rule("x", "package vendor.x\n\n"+c.rule+"\n")

@@ -30,7 +30,7 @@ _faults := {
 #   Every candidate must have one that counts: a layer that a fixed version has too stays.
 deny contains {
 	"code": "known_fault",
-	"message": sprintf("This version has %s. Use a fixed version, or acknowledge the fault with us.", [_names(_counting)]),
+	"message": sprintf("This version has %s. Use a fixed version, or acknowledge the fault with us.", [concat(", ", sort(_counting))]),
 } if {
 	count(input.resource.candidates) > 0
 	every candidate in input.resource.candidates {
@@ -43,7 +43,7 @@ deny contains {
 # description: Acknowledged, or not refused yet. Warnings are sent with what is allowed only.
 warn contains {
 	"code": "known_fault",
-	"message": sprintf("This version has %s. Plan to use a fixed version.", [_names(_all)]),
+	"message": sprintf("This version has %s. Plan to use a fixed version.", [concat(", ", sort(_all))]),
 } if {
 	count(input.resource.candidates) > 0
 	every candidate in input.resource.candidates {
@@ -79,5 +79,3 @@ _acknowledged contains data.pullgate.customer.labels.acknowledged
 _acknowledged contains name if some name in data.pullgate.customer.labels.acknowledged
 
 _denied_from(name) := floor(time.parse_rfc3339_ns(_faults[name].denied_from) / 1000000000)
-
-_names(faults) := concat(", ", sort(faults))

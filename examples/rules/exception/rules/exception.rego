@@ -53,12 +53,14 @@ grant contains {"code": "promised"} if {
 # METADATA
 # title: Ends
 # description: Said on every pull, so that the day comes as no surprise.
-warn contains {"code": "temporary", "message": sprintf("Version %s is open to you until %s only.", [exception.version, exception.until])} if {
+warn contains {"code": "temporary", "message": sprintf("Version %s is open to you until %s only.", [version, until])} if {
 	some exception in _current
+	version := exception.version
+	until := exception.until
 	count(input.resource.candidates) > 0
 	every candidate in input.resource.candidates {
 		candidate.product == exception.product
-		candidate.version == exception.version
+		candidate.version == version
 	}
 }
 
