@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/open-policy-agent/opa/v1/ast"
+
 	"github.com/pullgate/pullgate/policies"
 )
 
@@ -44,8 +46,10 @@ func TestRulesAndPackagesAreDescribed(t *testing.T) {
 		}
 		names[m.Package.Path.String()] = path
 		for _, r := range m.Rules {
-			if !strings.HasPrefix(string(r.Head.Name), "_") {
-				names[r.Ref().GroundPrefix().String()] = path
+			// The name is behind the package's path; Head.Name is empty where a key follows it.
+			ref := r.Ref().GroundPrefix()
+			if name, ok := ref[len(m.Package.Path)].Value.(ast.String); !ok || !strings.HasPrefix(string(name), "_") {
+				names[ref.String()] = path
 			}
 		}
 	}
