@@ -75,7 +75,7 @@ func (in *installer) version(p peer) string {
 	switch {
 	case p.wheel != nil:
 		return p.wheel.version
-	case p.apt != "":
+	case p.apt != "", p.deb != nil:
 		return "system"
 	}
 	for module := p.pkg; module != "."; module = filepath.Dir(module) {
@@ -89,6 +89,9 @@ func (in *installer) version(p peer) string {
 // home is the folder of one version of a peer. Programs made by the Go toolchain are keyed
 // by its version too: staticcheck must be as new as the code it reads.
 func (in *installer) home(p peer) string {
+	if p.deb != nil {
+		return filepath.Join(in.dir, "deb-"+p.deb.pkg) // one for all programs of the package
+	}
 	name := p.name + "-" + in.version(p)
 	if p.pkg != "" {
 		name += "-" + runtime.Version()
@@ -106,6 +109,9 @@ func (in *installer) path(p peer) (string, error) {
 		return path, nil
 	}
 	path := filepath.Join(in.home(p), p.name)
+	if p.deb != nil {
+		path = filepath.Join(in.home(p), filepath.FromSlash(p.deb.member))
+	}
 	if _, err := os.Stat(path); err != nil {
 		return "", errMissing
 	}
@@ -123,7 +129,7 @@ func (in *installer) install(p peer) error {
 	if err := os.MkdirAll(in.dir, 0o755); err != nil {
 		return err
 	}
-	unlock, err := lock(filepath.Join(in.dir, ".lock-"+p.name))
+	unlock, err := lock(filepath.Join(in.dir, ".lock-"+filepath.Base(in.home(p))))
 	if err != nil {
 		return err
 	}
@@ -147,12 +153,12 @@ func (in *installer) install(p peer) error {
 
 func (p peer) verb() string {
 	switch {
-	case p.wheel != nil:
+	case p.wheel != nil, p.deb != nil:
 		return "downloading"
 	case p.apt != "":
 		return "installing with apt-get"
-	case p.name == "registry":
-		return "building (about two minutes, once)"
+	case p.slow != "":
+		return "building (" + p.slow + ", once)"
 	}
 	return "building"
 }
@@ -165,11 +171,14 @@ func (in *installer) installHome(p peer) error {
 	}
 	defer os.RemoveAll(tmp)
 	program := filepath.Join(tmp, p.name)
-	if p.wheel != nil {
+	switch {
+	case p.wheel != nil:
 		err = p.wheel.fetch(tmp, program)
-	} else {
+	case p.deb != nil:
+		err = p.deb.fetch(tmp)
+	default:
 		// The workspace, flags and tags of the caller must not reach the build.
-		cmd := exec.Command("go", "build", "-o", program, p.pkg)
+		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, p.pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false", "GOWORK=off", "GOOS=", "GOARCH=")
 		err = quiet(cmd)
 	}
@@ -256,6 +265,37 @@ func (in *installer) installApt(p peer) error {
 	}
 	_, err = in.path(p)
 	return err
+}
+
+// fetch downloads the package with apt-get, which checks its signatures, unpacks it into tmp
+// and sees whether the program runs.
+func (d *deb) fetch(tmp string) error {
+	download := func() error {
+		cmd := exec.Command("apt-get", "download", "-q", d.pkg)
+		cmd.Dir = tmp
+		return quiet(cmd)
+	}
+	err := download()
+	if err != nil && os.Geteuid() == 0 { // perhaps nobody has asked yet what there is
+		if err := quiet(exec.Command("apt-get", "update", "-q")); err != nil {
+			return err
+		}
+		err = download()
+	}
+	if err != nil {
+		return fmt.Errorf("%w\n(needs Debian's apt-get and an up-to-date `sudo apt-get update`)", err)
+	}
+	files, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
+	if err != nil || len(files) != 1 {
+		return fmt.Errorf("apt-get left %d packages, want one", len(files))
+	}
+	if err := quiet(exec.Command("dpkg-deb", "--extract", files[0], tmp)); err != nil {
+		return err
+	}
+	if err := quiet(exec.Command(filepath.Join(tmp, filepath.FromSlash(d.member)), "--version")); err != nil {
+		return fmt.Errorf("%w\n(a library it needs is not here: apt-get install %s brings it)", err, d.pkg)
+	}
+	return os.Remove(files[0])
 }
 
 // quiet runs a command and shows what it printed only when it fails.

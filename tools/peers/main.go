@@ -1,7 +1,7 @@
 // Command peers installs the programs that pullgate is checked and tested with, at pinned
 // versions, into a cache outside the clone, so that a second clone finds them there.
 //
-//	go -C tools run ./peers install [NAME...]   install what is missing; all peers without a NAME
+//	go -C tools run ./peers install [NAME...]   install what is missing; without a NAME all peers but the extra ones
 //	go -C tools run ./peers path NAME           print the path of an installed program
 //	go -C tools run ./peers list                name, version, state
 //
@@ -36,17 +36,19 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	switch cmd, args := args[0], args[1:]; {
 	case cmd == "install":
-		chosen := peers
-		if len(args) > 0 {
-			chosen = nil
-			for _, name := range args {
-				p, ok := find(name)
-				if !ok {
-					fmt.Fprintf(stderr, "peers: no peer is called %q; there are %s\n", name, names())
-					return 2
-				}
+		var chosen []peer
+		for _, p := range peers {
+			if len(args) == 0 && !p.extra {
 				chosen = append(chosen, p)
 			}
+		}
+		for _, name := range args {
+			p, ok := find(name)
+			if !ok {
+				fmt.Fprintf(stderr, "peers: no peer is called %q; there are %s\n", name, names())
+				return 2
+			}
+			chosen = append(chosen, p)
 		}
 		code := 0
 		for _, p := range chosen {
@@ -81,7 +83,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 			if path, err := in.path(p); err == nil {
 				state = path
 			}
-			fmt.Fprintf(stdout, "%-12s %-36s %s\n", p.name, in.version(p), state)
+			fmt.Fprintf(stdout, "%-14s %-36s %s\n", p.name, in.version(p), state)
 		}
 		return 0
 	}

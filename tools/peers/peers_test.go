@@ -28,7 +28,7 @@ func TestEveryPeerHasOneSourceAndAPinnedVersion(t *testing.T) {
 	}
 	for _, p := range peers {
 		sources := 0
-		for _, has := range []bool{p.pkg != "", p.wheel != nil, p.apt != ""} {
+		for _, has := range []bool{p.pkg != "", p.wheel != nil, p.apt != "", p.deb != nil} {
 			if has {
 				sources++
 			}
@@ -52,6 +52,28 @@ func TestHomeIsKeyedByVersionBelowTheCache(t *testing.T) {
 	want := filepath.Join(os.Getenv("PULLGATE_CACHE"), "pullgate", "peers", "envoy-1.40.0")
 	if got := in.home(p); got != want {
 		t.Errorf("home is %s, want %s", got, want)
+	}
+}
+
+// One download serves every program of a Debian package.
+func TestProgramsOfOnePackageShareAHome(t *testing.T) {
+	inTools(t)
+	in, err := newInstaller(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctr, _ := find("ctr-1.6")
+	containerd, _ := find("containerd-1.6")
+	if in.home(ctr) != in.home(containerd) {
+		t.Errorf("%s and %s", in.home(ctr), in.home(containerd))
+	}
+	program := filepath.Join(in.home(ctr), "usr", "bin", "ctr")
+	if err := os.MkdirAll(filepath.Dir(program), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	write(t, program, "")
+	if got, err := in.path(ctr); got != program || err != nil {
+		t.Errorf("path %s, %v", got, err)
 	}
 }
 

