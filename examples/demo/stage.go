@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -38,15 +37,13 @@ type stage struct {
 
 	registry *peers.RegistryProcess
 	envoy    *peers.EnvoyProcess
-	sidecar  *peers.Process
+	sidecar  *peers.PullgateProcess
 	certs    *peers.Certificates
 	https    *http.Client // trusts the certificates
 
-	host  string // what customers pull from: Envoy
-	grpc  string // pullgate's ext_authz port
-	admin string // pullgate's admin port
-	keys  map[string]string
-	app   map[string]string // digests of the images by tag
+	host string // what customers pull from: Envoy
+	keys map[string]string
+	app  map[string]string // digests of the images by tag
 }
 
 func newStage(ctx context.Context, pullgate string) (_ *stage, err error) {
@@ -134,34 +131,11 @@ credentials:
 		return err
 	}
 	var err error
-	if s.sidecar, err = peers.Start(s.pullgate, "serve", "--config", s.path("pullgate.yaml")); err != nil {
+	if s.sidecar, err = peers.StartPullgate(ctx, s.pullgate, s.path("pullgate.yaml")); err != nil {
 		return err
 	}
-	if s.grpc, err = s.printed(ctx, `(?m)^grpc (\S+)$`); err != nil {
-		return err
-	}
-	if s.admin, err = s.printed(ctx, `(?m)^admin (\S+)$`); err != nil {
-		return err
-	}
-	say("pullgate serves decisions on %s, admin on %s", s.grpc, s.admin)
+	say("pullgate serves decisions on %s, admin on %s", s.sidecar.GRPC, s.sidecar.Admin)
 	return nil
-}
-
-// printed waits for a line of pullgate's output.
-func (s *stage) printed(ctx context.Context, pattern string) (string, error) {
-	re := regexp.MustCompile(pattern)
-	for {
-		if m := re.FindStringSubmatch(s.sidecar.Output()); m != nil {
-			return m[1], nil
-		}
-		select {
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-s.sidecar.Done():
-			return "", fmt.Errorf("pullgate ended:\n%s", s.sidecar.Output())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
 
 // startEnvoy runs the shipped example configuration with this run's ports and files.
@@ -175,7 +149,7 @@ func (s *stage) startEnvoy(ctx context.Context) error {
 	}
 	config, err := envoyexample.Render(envoyexample.Options{
 		Hosts: []string{"127.0.0.1"}, Cert: s.certs.Cert, Key: s.certs.Key,
-		Pullgate: s.grpc, Registry: s.registry.Addr, Credential: s.path("registry-credential.yaml"),
+		Pullgate: s.sidecar.GRPC, Registry: s.registry.Addr, Credential: s.path("registry-credential.yaml"),
 		AccessLog: s.path("envoy-access.log"),
 	})
 	if err != nil {
@@ -192,23 +166,11 @@ func (s *stage) startEnvoy(ctx context.Context) error {
 }
 
 func (s *stage) awaitReady(ctx context.Context) error {
-	for {
-		resp, err := http.Get("http://" + s.admin + "/readyz")
-		if err == nil {
-			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusOK {
-				say("pullgate has read the registry and is ready")
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.sidecar.Done():
-			return fmt.Errorf("pullgate ended:\n%s", s.sidecar.Output())
-		case <-time.After(20 * time.Millisecond):
-		}
+	if err := s.sidecar.AwaitReady(ctx); err != nil {
+		return err
 	}
+	say("pullgate has read the registry and is ready")
+	return nil
 }
 
 // client runs a client as a customer: its own configuration, its own login.
@@ -266,7 +228,7 @@ func (s *stage) records(ctx context.Context, since time.Time, repository string)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		url := fmt.Sprintf("http://%s/v1/decisions?limit=1000&since=%s", s.admin, since.UTC().Format(time.RFC3339Nano))
+		url := fmt.Sprintf("http://%s/v1/decisions?limit=1000&since=%s", s.sidecar.Admin, since.UTC().Format(time.RFC3339Nano))
 		resp, err := http.Get(url)
 		if err != nil {
 			return nil, err
@@ -309,7 +271,7 @@ Everything keeps running until you press Ctrl-C. Try, in another terminal:
   %[6]s decisions tail --data %[7]s
   %[6]s decide --licenses %[8]s --data %[7]s --as acme --at 2099-01-01T00:00:00Z GET https://%[4]s/v2/demo/app/manifests/1.4.0
   curl http://%[9]s/healthz
-`, s.certs.CA, s.path("home-acme"), s.crane, s.host, s.path("licenses/acme.yaml"), s.pullgate, s.path("data"), s.path("licenses"), s.admin)
+`, s.certs.CA, s.path("home-acme"), s.crane, s.host, s.path("licenses/acme.yaml"), s.pullgate, s.path("data"), s.path("licenses"), s.sidecar.Admin)
 }
 
 func lastLine(text string) string {

@@ -34,11 +34,14 @@ func Crane(t testing.TB) string { t.Helper(); return find(t, "crane") }
 // OPA returns the path of the pinned OPA.
 func OPA(t testing.TB) string { t.Helper(); return find(t, "opa") }
 
-// Skopeo returns the path of the system's skopeo. Where it cannot be installed (no Debian,
-// not root) the test is skipped, except with CI=true, where that is a failure.
-func Skopeo(t testing.TB) string {
+// Skopeo returns the path of the system's skopeo, as Find does.
+func Skopeo(t testing.TB) string { t.Helper(); return Find(t, "skopeo") }
+
+// Find returns the path of a peer by its name in tools/peers. Where it cannot be installed (no
+// Debian, not root) the test is skipped, except with CI=true, where that is a failure.
+func Find(t testing.TB, name string) string {
 	t.Helper()
-	path, err := lookup(t.Context(), "skopeo", os.Getenv("CI") != "true")
+	path, err := lookup(t.Context(), name, os.Getenv("CI") != "true")
 	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
