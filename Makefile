@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools build test lint race bench fuzz demo clean
+.PHONY: help tools build test lint race bench fuzz demo clients peers clean
 
 # The same settings for every command, so that all share one build cache. -trimpath also makes
 # it independent of where the clone lies; the version is stamped by -X, not from git.
@@ -65,6 +65,12 @@ fuzz: ## every fuzz target for FUZZTIME
 demo: build ## real registry, real Envoy, real clients on this machine; KEEP=1 leaves it running
 	@$(peers) install envoy registry crane
 	@KEEP='$(KEEP)' go run ./examples/demo
+
+clients: build ## the client matrix: every client × registry × case, as a table; CLIENTS="crane helm" tries these alone
+	@go run ./examples/clients $(CLIENTS)
+
+peers: ## list the pinned peers: name, version, where they are
+	@$(peers) list
 
 clean: ## remove what was built here; the peers stay in their cache
 	rm -rf bin .bench

@@ -58,10 +58,11 @@ var mayImport = map[string][]string{
 		"sync/catalog", "sync/publish", "sync/pull", "sync/source",
 	},
 
-	"examples/peers": nil,
-	"examples/envoy": nil,
-	"examples/rules": nil,
-	"examples/demo":  {"examples/envoy", "examples/peers"},
+	"examples/peers":   nil,
+	"examples/envoy":   nil,
+	"examples/rules":   nil,
+	"examples/demo":    {"examples/envoy", "examples/peers"},
+	"examples/clients": {"examples/envoy", "examples/peers"},
 }
 
 // doors says which packages of ours may reach a heavy dependency other than through one

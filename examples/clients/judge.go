@@ -1,0 +1,59 @@
+package main
+
+import (
+	"slices"
+	"strings"
+)
+
+// judge compares a scene with what pullgate has on record and with what arrived at the registry.
+func (p *played) judge(records []record, arrived []arrival) {
+	for _, r := range records {
+		// Most clients first ask without their key.
+		if r.Verdict == "deny" && (r.Code != "anonymous" || p.who == nobody) {
+			p.codes = append(p.codes, r.Code)
+		}
+	}
+	slices.Sort(p.codes)
+	p.codes = slices.Compact(p.codes)
+	if p.asked = len(records) > 0; p.asked != (p.code != unasked) {
+		p.wrongf("%d decisions are on record", len(records))
+	}
+	var want []string
+	if p.code != allowed && p.code != unasked {
+		want = []string{p.code}
+	}
+	if !slices.Equal(p.codes, want) {
+		p.wrongf("refusals on record are %q, want %q", p.codes, want)
+	}
+	p.judgeIDs(records)
+	p.judgeArrivals(arrived)
+}
+
+// judgeIDs: the id in a refusal leads to its record, `pullgate decisions show ID`.
+func (p *played) judgeIDs(records []record) {
+	for _, o := range p.outcomes {
+		if strings.Contains(o.says, "decision ID") && len(o.ids) == 0 {
+			p.wrongf("no id of a decision was shown")
+		}
+		for _, id := range o.ids {
+			if !slices.ContainsFunc(records, func(r record) bool { return r.ID == id && r.Code == p.code }) {
+				p.wrongf("decision %s is not on record as %s", id, p.code)
+			}
+		}
+	}
+}
+
+// judgeArrivals: nothing that was refused arrives; what arrives is what was judged.
+func (p *played) judgeArrivals(arrived []arrival) {
+	if reaches := p.code == allowed && !p.local; reaches != (len(arrived) > 0) {
+		p.wrongf("%d requests arrived at the registry", len(arrived))
+	}
+	for _, a := range arrived {
+		if !a.credented {
+			p.wrongf("%s arrived without the registry's own credential", a.path)
+		}
+		if strings.Contains(a.path, "/manifests/") && !strings.Contains(a.path, "/manifests/sha256:") {
+			p.wrongf("a tag arrived instead of the digest that was judged: %s", a.path)
+		}
+	}
+}
