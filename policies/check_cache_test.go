@@ -1,7 +1,6 @@
 package policies_test
 
 import (
-	"bytes"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -67,39 +66,4 @@ func readBy(c *ast.Compiler, query string) (refs []ast.Ref, err error) {
 		}
 	}()
 	return dependencies.Base(c, ast.MustParseBody("x = "+query))
-}
-
-// What Check accepts compiles in the engine, and its answers can be kept unless an annotation
-// says otherwise: nothing reads the input, the resource or the request as a whole.
-func TestAnswersOfAcceptedRulesCanBeKept(t *testing.T) {
-	accepted := 0
-	for name, rules := range vendorCases(t) {
-		if policies.Check(rules) != nil {
-			continue
-		}
-		accepted++
-		c, err := compiled(library(), rules)
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		permitted := false
-		for _, text := range rules {
-			permitted = permitted || bytes.Contains(text, []byte("uncacheable"))
-		}
-		for _, query := range []string{policies.Entrypoint, policies.VisibleEntrypoint} {
-			refs, err := readBy(c, query)
-			if err != nil {
-				t.Errorf("%s: %v", name, err)
-			}
-			for _, ref := range refs {
-				if s := ref.ConstantPrefix().String(); (s == "input" || s == "input.resource" || s == "input.request" || s == "data" || s == "data.pullgate") && !permitted {
-					t.Errorf("%s: %s is read as a whole", name, ref)
-				}
-			}
-		}
-	}
-	if accepted < 12 {
-		t.Errorf("only %d cases are accepted", accepted)
-	}
 }
