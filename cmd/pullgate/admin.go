@@ -17,6 +17,19 @@ import (
 // maxDecisionsPage bounds one answer of /v1/decisions.
 const maxDecisionsPage = 1000
 
+// adminHandler serves the admin port: its read-only paths and, unless they have a port of their own,
+// the registries' notifications.
+func (sc *sidecar) adminHandler() http.Handler {
+	admin := adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data))
+	if sc.webhooks != nil {
+		return admin
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/v1/webhooks/", sc.webhook)
+	mux.Handle("/", admin)
+	return mux
+}
+
 // adminHandler serves the read-only paths of docs/operations.md. Nothing in it is secret, but it
 // names customers: the port listens on loopback unless told otherwise.
 func adminHandler(s *status, g prometheus.Gatherer, decisions string) http.Handler {

@@ -21,7 +21,7 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// settings is the configuration of a running pullgate. Every field but Credentials and
+// settings is the configuration of a running pullgate. Every field but Credentials, Webhooks and
 // ClientAddress has a flag of the same name; a flag wins over PULLGATE_NAME in the
 // environment, which wins over the file. Nothing is reloaded but the license directory,
 // which is watched, and password files, which are read again when they change.
@@ -30,7 +30,10 @@ type settings struct {
 	Data     string // state: catalog, bundles, decisions; 0700, one pullgate at a time
 
 	GRPCAddr      string   // ext_authz and gRPC health; loopback or unix: unless mTLS is configured
-	AdminAddr     string   // /metrics /healthz /readyz /v1/status /v1/decisions; read-only
+	AdminAddr     string   // /metrics /healthz /readyz /v1/status /v1/decisions, read-only; webhooks without WebhookAddr
+	WebhookAddr   string   // a port for nothing but webhooks; loopback unless it has a certificate
+	WebhookCert   string   // certificate (PEM) of the webhook port
+	WebhookKey    string   // its private key
 	GRPCCert      string   // certificate (PEM) of the gRPC port
 	GRPCKey       string   // its private key
 	GRPCClientCA  string   // CA (PEM) that client certificates must come from
@@ -50,6 +53,9 @@ type settings struct {
 	// Credentials of registries, by registry id. They are used for crawling and, unless
 	// attach is false, put on upstream requests in place of the customer's key.
 	Credentials map[string]credentialSettings
+	// Webhooks are registries that tell of pushes, by registry id.
+	Webhooks  map[string]webhookSettings
+	webhookAt map[string]error // where each is written, for messages
 	// ClientAddress says where the client's address is found when Envoy is not the first proxy.
 	ClientAddress clientAddressSettings
 }
@@ -77,6 +83,9 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
 	f.StringVar(&s.GRPCAddr, "grpc-addr", "127.0.0.1:9191", "address of ext_authz and gRPC health: HOST:PORT or unix:PATH")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:9192", "address of /metrics /healthz /readyz /v1/status /v1/decisions")
+	f.StringVar(&s.WebhookAddr, "webhook-addr", "", "address for registries' notifications alone (default: the admin port takes them); off loopback with --webhook-cert")
+	f.StringVar(&s.WebhookCert, "webhook-cert", "", "certificate (PEM) of --webhook-addr")
+	f.StringVar(&s.WebhookKey, "webhook-key", "", "private key (PEM) of --webhook-addr")
 	f.StringVar(&s.GRPCCert, "grpc-cert", "", "certificate (PEM) of the gRPC port; with --grpc-key, --grpc-client-ca and --grpc-client-san any address is allowed")
 	f.StringVar(&s.GRPCKey, "grpc-key", "", "private key (PEM) of the gRPC port")
 	f.StringVar(&s.GRPCClientCA, "grpc-client-ca", "", "CA (PEM) that client certificates must come from")
@@ -190,12 +199,12 @@ func (s *settings) validate() []error {
 			}
 		}
 	}
-	return errs
+	return append(errs, s.validateWebhooks()...)
 }
 
 type fileValue struct{ text, where string }
 
-// readConfigFile reads pullgate.yaml: one key per flag, with _ for -, plus credentials and
+// readConfigFile reads pullgate.yaml: one key per flag, with _ for -, plus credentials, webhooks and
 // client_address. Every mistake is reported with its place.
 func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]fileValue, error) {
 	if path == "" {
@@ -239,6 +248,9 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 		switch key.Value {
 		case "credentials":
 			errs = append(errs, decodeStrict(value, &s.Credentials, at)...)
+			continue
+		case "webhooks":
+			errs = append(errs, s.decodeWebhooks(value, at)...)
 			continue
 		case "client_address":
 			errs = append(errs, decodeStrict(value, &s.ClientAddress, at)...)
@@ -391,7 +403,7 @@ func (s *settings) checkFiles() error {
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.checkWebhookFiles()...)...)
 }
 
 func (s *settings) print(cmd *cobra.Command, from origin) error {
@@ -408,6 +420,13 @@ func (s *settings) print(cmd *cobra.Command, from origin) error {
 			source = "$" + c.PasswordEnv
 		}
 		fmt.Fprintf(w, "credentials.%s:\t%s\t# password from %s\n", id, c.Username, source)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.Webhooks)) {
+		source := s.Webhooks[id].SecretFile
+		if source == "" {
+			source = "$" + s.Webhooks[id].SecretEnv
+		}
+		fmt.Fprintf(w, "webhooks.%s:\t\t# secret from %s\n", id, source)
 	}
 	if s.ClientAddress.Header != "" {
 		fmt.Fprintf(w, "client_address:\t%s\t# %d trusted hops\n", s.ClientAddress.Header, s.ClientAddress.TrustedHops)

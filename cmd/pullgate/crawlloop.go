@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -16,27 +16,43 @@ import (
 )
 
 // crawlLoop reads one registry, at once, every CrawlEvery, and when the license files name
-// something new in it.
+// something new in it; and parts of it whenever it is hinted at, also during a crawl.
 type crawlLoop struct {
 	*crawls
 	id, upstream string
 	cancel       context.CancelFunc
 	done         chan struct{}
 	wake         chan struct{} // other targets
+	hinted       chan struct{} // hints are waiting
 
-	crawler   *catalog.Crawler
-	metrics   ownMetrics
-	notBefore time.Time // the registry has asked not to be read before
+	crawler *catalog.Crawler
+	metrics ownMetrics
+	store   sharedStore
 
-	mu      sync.Mutex
+	mu      sync.Mutex // guards the next two
 	targets catalog.Targets
+	hints   map[catalog.Hint]bool
+
+	// The rest belongs to run.
+	last      *catalog.Catalog // published last; nil before
+	notBefore time.Time        // the registry has asked not to be read before
+	during    map[string]bool  // repositories that were read again during the crawl under way
+	kept      time.Time        // when a snapshot was last kept after hints
+	keeping   time.Duration    // how long that took
+	rereads   ration           // how often hints are followed
+	underway  rereadings
 }
 
 func (c *crawls) startLoop(ctx context.Context, reg *license.Registry, t catalog.Targets) *crawlLoop {
 	ctx, cancel := context.WithCancel(ctx)
 	l := &crawlLoop{
 		crawls: c, id: reg.ID, upstream: reg.Upstream, targets: t, cancel: cancel,
-		done: make(chan struct{}), wake: make(chan struct{}, 1), metrics: ownMetrics{Registerer: c.sc.registry},
+		done: make(chan struct{}), wake: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
+		metrics:  ownMetrics{Registerer: c.sc.registry},
+		underway: rereadings{repositories: map[string]bool{}, done: make(chan reread, mostRereads)},
+	}
+	l.store.open = func() (*catalog.Store, error) {
+		return openStore(catalogDir(c.sc.cfg.Data), l.id, c.sc.log)
 	}
 	go l.run(ctx, *reg)
 	return l
@@ -63,33 +79,149 @@ func (l *crawlLoop) aim(t catalog.Targets) {
 func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 	defer close(l.done)
 	l.readLast(ctx)
-	for ctx.Err() == nil {
-		l.sc.status.crawling(l.id, l.isKnown(l.id))
-		soon, err := l.crawl(ctx, &reg)
-		if ctx.Err() != nil {
-			return
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var following <-chan time.Time // when to follow the hints that came; nil without any
+	var under chan crawled         // the crawl under way; nil when there is none
+	for {
+		wake, hinted := l.wake, l.hinted
+		if under != nil || time.Until(l.notBefore) > 0 {
+			wake = nil
 		}
-		known := l.isKnown(l.id)
-		l.sc.status.crawled(l.id, known, err)
-		if err != nil {
-			l.sc.log.Error("registry not read; "+unread(known), "registry", l.id, "error", err)
+		if following != nil || l.crawler == nil || !l.isKnown(l.id) || time.Until(l.notBefore) > 0 {
+			hinted = nil // they are coming, or the first crawl finds everything
 		}
-		wait := jitter(l.sc.cfg.CrawlEvery)
-		if soon {
-			wait = min(wait, 30*time.Second)
-		}
-		wake := l.wake
-		if asked := time.Until(l.notBefore); asked > 0 {
-			wait, wake = max(wait, asked), nil
-		}
-		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
-		case <-wake:
+			if under != nil {
+				(<-under).release()
+			}
+			for range l.underway.n {
+				(<-l.underway.done).release()
+			}
+			return
 		case <-timer.C:
+			under = l.start(ctx, &reg)
+		case <-wake:
+			timer.Stop()
+			under = l.start(ctx, &reg)
+		case c := <-under:
+			under = nil
+			if ctx.Err() == nil {
+				timer.Reset(l.finish(ctx, c))
+			}
+			c.release()
+		case <-hinted:
+			following = time.After(max(gather, l.rereads.left(time.Now())))
+		case <-following:
+			following = nil
+			l.follow(ctx)
+		case r := <-l.underway.done:
+			if ctx.Err() == nil && !l.followed(ctx, r) && under == nil {
+				timer.Reset(min(soonAfter, l.sc.cfg.CrawlEvery))
+			}
+			r.release()
 		}
-		timer.Stop()
 	}
+}
+
+// soonAfter is how long after something failed a registry is read again.
+const soonAfter = 30 * time.Second
+
+// crawled is the end of a crawl. The store is open until release.
+type crawled struct {
+	store   *catalog.Store // nil when it could not be opened
+	result  *catalog.Result
+	err     error
+	took    time.Duration
+	release func()
+}
+
+// start begins a crawl.
+func (l *crawlLoop) start(ctx context.Context, reg *license.Registry) chan crawled {
+	l.during = map[string]bool{}
+	l.sc.status.crawling(l.id, l.isKnown(l.id))
+	l.mu.Lock()
+	t := l.targets
+	l.mu.Unlock()
+	done := make(chan crawled, 1)
+	if err := l.prepare(reg); err != nil {
+		done <- crawled{err: err, release: func() {}}
+		return done
+	}
+	store, release, err := l.store.acquire()
+	if err != nil {
+		done <- crawled{err: err, release: release}
+		return done
+	}
+	go func() {
+		started := time.Now()
+		result, err := l.crawler.Crawl(ctx, store, t)
+		done <- crawled{store, result, err, time.Since(started), release}
+	}()
+	return done
+}
+
+func (l *crawlLoop) prepare(reg *license.Registry) (err error) {
+	if l.crawler != nil {
+		return nil
+	}
+	cfg := l.sc.cfg.crawlConfig(reg)
+	cfg.Registerer = &l.metrics
+	cfg.Progress = func(p catalog.Progress) { l.sc.status.progress(l.id, p) }
+	if l.crawler, err = catalog.NewCrawler(cfg); err != nil {
+		l.metrics.unregister()
+	}
+	return err
+}
+
+// finish publishes what a crawl has learned, and says when to begin the next.
+func (l *crawlLoop) finish(ctx context.Context, c crawled) time.Duration {
+	soon, err := l.publishCrawl(ctx, c)
+	known := l.isKnown(l.id)
+	l.sc.status.crawled(l.id, known, err)
+	if err != nil {
+		l.sc.log.Error("registry not read; "+unread(known), "registry", l.id, "error", err)
+	}
+	wait := jitter(l.sc.cfg.CrawlEvery)
+	if soon {
+		wait = min(wait, soonAfter)
+	}
+	return max(wait, time.Until(l.notBefore))
+}
+
+// publishCrawl says whether to try again before the next regular time.
+func (l *crawlLoop) publishCrawl(ctx context.Context, c crawled) (soon bool, err error) {
+	if c.err != nil {
+		return true, c.err
+	}
+	result := c.result
+	l.notBefore = result.NotBefore
+	l.sc.logCrawl(l.id, result, c.took)
+	if len(l.during) > 0 { // they may be newer than the crawl's snapshot
+		fresh, err := c.store.Snapshot(slices.Collect(maps.Keys(l.during))...)
+		if err != nil {
+			return true, err
+		}
+		maps.Copy(result.Catalog.Repositories, fresh.Repositories)
+	}
+	if len(result.Catalog.Repositories) > 0 { // never an empty catalog that locks everyone out
+		if err := l.takeCatalog(ctx, result.Catalog); err != nil {
+			return true, err
+		}
+	} else if len(result.Failures()) == 0 && len(result.Repositories) > 0 {
+		return true, fmt.Errorf("registry %s has none of the repositories that the license files name", l.upstream)
+	}
+	return slices.ContainsFunc(result.Repositories, func(r catalog.RepositoryResult) bool { return r.Outcome == catalog.Kept }), failuresOf(result)
+}
+
+// takeCatalog publishes a catalog and remembers it.
+func (l *crawlLoop) takeCatalog(ctx context.Context, c *catalog.Catalog) error {
+	err := l.take(ctx, l.id, c)
+	if err == nil {
+		l.last = c
+	}
+	return err
 }
 
 // jitter is a duration up to a tenth shorter or longer, so that many processes that started
@@ -116,48 +248,11 @@ func (l *crawlLoop) readLast(ctx context.Context) {
 		return
 	}
 	if err == nil {
-		err = l.take(ctx, l.id, last)
+		err = l.takeCatalog(ctx, last)
 	}
 	if err != nil {
 		l.sc.log.Error("the kept catalog is not used; the registry is read again", "registry", l.id, "error", err)
 	}
-}
-
-// crawl reads the registry once and publishes what it learned. It says whether to try again
-// before the next regular time.
-func (l *crawlLoop) crawl(ctx context.Context, reg *license.Registry) (soon bool, err error) {
-	if l.crawler == nil {
-		cfg := l.sc.cfg.crawlConfig(reg)
-		cfg.Registerer = &l.metrics
-		cfg.Progress = func(p catalog.Progress) { l.sc.status.progress(l.id, p) }
-		if l.crawler, err = catalog.NewCrawler(cfg); err != nil {
-			l.metrics.unregister()
-			return true, err
-		}
-	}
-	store, err := openStore(catalogDir(l.sc.cfg.Data), reg.ID, l.sc.log)
-	if err != nil {
-		return true, err
-	}
-	defer store.Close()
-	l.mu.Lock()
-	t := l.targets
-	l.mu.Unlock()
-	started := time.Now()
-	result, err := l.crawler.Crawl(ctx, store, t)
-	if err != nil {
-		return true, err
-	}
-	l.notBefore = result.NotBefore
-	l.sc.logCrawl(reg.ID, result, time.Since(started))
-	if len(result.Catalog.Repositories) > 0 { // never an empty catalog that locks everyone out
-		if err := l.take(ctx, reg.ID, result.Catalog); err != nil {
-			return true, err
-		}
-	} else if len(result.Failures()) == 0 && len(result.Repositories) > 0 {
-		return true, fmt.Errorf("registry %s has none of the repositories that the license files name", reg.Upstream)
-	}
-	return slices.ContainsFunc(result.Repositories, func(r catalog.RepositoryResult) bool { return r.Outcome == catalog.Kept }), failuresOf(result)
 }
 
 // ownMetrics are the metrics of one crawler, until its loop ends.
@@ -208,15 +303,4 @@ func failuresOf(r *catalog.Result) error {
 		errs = append(errs, f)
 	}
 	return errors.Join(errs...)
-}
-
-// openStore opens a store; a damaged one is moved aside and made again.
-func openStore(dir, registry string, log *slog.Logger) (*catalog.Store, error) {
-	store, err := catalog.Open(dir, registry)
-	var damaged *catalog.CorruptError
-	if errors.As(err, &damaged) {
-		log.Error("the kept catalog is damaged; it was moved aside and is read from the registry again", "registry", registry, "error", err)
-		store, err = catalog.Open(dir, registry)
-	}
-	return store, err
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,9 @@ type crawls struct {
 	pending *source.Snapshot // good, but not published yet
 	refused string           // why pending was refused; "" while it waits for a registry
 	known   map[string]bool  // registries whose catalog the publisher has
+
+	loopsMu sync.Mutex            // for those beside Run, which alone changes loops
+	loops   map[string]*crawlLoop // by registry id
 }
 
 // slowCrawl is how long the reading of a registry may take before health says so.
@@ -29,7 +34,7 @@ const slowCrawl = 30 * time.Second
 
 func newCrawls(sc *sidecar) *crawls {
 	sc.status.slowCrawl = min(slowCrawl, 2*sc.cfg.CrawlEvery)
-	return &crawls{sc: sc, wake: make(chan struct{}, 1), known: map[string]bool{}}
+	return &crawls{sc: sc, wake: make(chan struct{}, 1), known: map[string]bool{}, loops: map[string]*crawlLoop{}}
 }
 
 // publish takes a good set of license files. On the first start it waits for the registries
@@ -108,10 +113,9 @@ func nudge(wake chan struct{}) {
 
 // Run keeps one crawl loop for every registry of the license files, until ctx is done.
 func (c *crawls) Run(ctx context.Context) error {
-	loops := map[string]*crawlLoop{} // by registry id
 	defer func() {
-		for _, l := range loops {
-			l.stop()
+		for id := range c.loops {
+			c.stopLoop(id)
 		}
 	}()
 	for {
@@ -123,19 +127,34 @@ func (c *crawls) Run(ctx context.Context) error {
 		c.mu.Lock()
 		set := c.set
 		c.mu.Unlock()
-		for id, l := range loops {
+		for _, id := range slices.Sorted(maps.Keys(c.sc.cfg.Webhooks)) {
+			if set.Registry(id) == nil {
+				c.sc.log.Warn("a webhook of no registry: no Registry document of the license files has this id", "webhook", id)
+			}
+		}
+		for id, l := range c.loops {
 			if reg := set.Registry(id); reg == nil || reg.Upstream != l.upstream {
-				l.stop()
-				delete(loops, id)
+				c.stopLoop(id)
 			}
 		}
 		for i := range set.Registries {
 			reg, t := &set.Registries[i], targets(set, set.Registries[i].ID)
-			if l := loops[reg.ID]; l == nil {
-				loops[reg.ID] = c.startLoop(ctx, reg, t)
-			} else {
+			if l := c.loops[reg.ID]; l != nil {
 				l.aim(t)
+				continue
 			}
+			l := c.startLoop(ctx, reg, t)
+			c.loopsMu.Lock()
+			c.loops[reg.ID] = l
+			c.loopsMu.Unlock()
 		}
 	}
+}
+
+func (c *crawls) stopLoop(id string) {
+	l := c.loops[id]
+	c.loopsMu.Lock()
+	delete(c.loops, id)
+	c.loopsMu.Unlock()
+	l.stop()
 }

@@ -56,7 +56,13 @@ credentials are in the file only:
     main:                       # id of the Registry document
       username: pullgate
       password_file: /run/secrets/registry
-      attach: false             # Envoy's credential_injector adds it, pullgate only crawls with it`,
+      attach: false             # Envoy's credential_injector adds it, pullgate only crawls with it
+
+and so are the secrets of registries that tell of pushes (POST /v1/webhooks/ID):
+
+  webhooks:
+    main:
+      secret_file: /run/secrets/webhook`,
 		Example: "  pullgate serve --licenses licenses --config pullgate.yaml",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -84,6 +90,8 @@ type sidecar struct {
 	gate      *authz.Gate
 	publisher *publish.Publisher
 	admin     net.Listener
+	webhooks  net.Listener // nil when the admin port takes notifications
+	webhook   http.Handler
 	grpc      *envoy.Server
 	crawls    *crawls
 }
@@ -102,14 +110,18 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 		grpcAddr = "unix:" + grpcAddr // as --grpc-addr takes it
 	}
 	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", grpcAddr, sc.admin.Addr())
+	if sc.webhooks != nil {
+		fmt.Fprintf(stdout, "webhooks %s\n", sc.webhooks.Addr())
+	}
 	sc.log.Info("pullgate serves", "version", version, "grpc", grpcAddr, "admin", sc.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
 
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
 	group.Go(func() error {
-		return serveAdmin(gctx, sc.admin, adminHandler(sc.status, sc.registry, decisionsDir(cfg.Data)))
+		return serveAdmin(gctx, sc.admin, sc.adminHandler())
 	})
+	group.Go(func() error { return sc.serveWebhooks(gctx) })
 	group.Go(func() error { return sc.watch(gctx) })
 	group.Go(func() error { return sc.crawls.Run(gctx) })
 	group.Go(func() error { return sc.publisher.Run(gctx) })
@@ -168,8 +180,14 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	}
 	sc.publisher = publish.New(publish.Config{Signer: signer, Ring: ring, Validity: cfg.Validity, Deliver: sc.activate, Logger: log})
 	sc.crawls = newCrawls(sc)
+	if sc.webhook, err = sc.webhookHandler(); err != nil {
+		return nil, err
+	}
 	if sc.admin, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
 		return nil, fmt.Errorf("--admin-addr: %w", portHint(err))
+	}
+	if sc.webhooks, err = cfg.listenWebhooks(); err != nil {
+		return nil, err
 	}
 	// Last, for only Run closes it.
 	sc.grpc, err = envoy.New(envoy.Config{
@@ -196,6 +214,9 @@ func (sc *sidecar) Close() error {
 	var errs []error
 	if sc.admin != nil {
 		_ = sc.admin.Close() // again, after serveAdmin
+	}
+	if sc.webhooks != nil {
+		_ = sc.webhooks.Close()
 	}
 	if sc.engine != nil {
 		sc.engine.Close()

@@ -49,17 +49,19 @@ type vendor struct {
 	front    *front
 	key      string // of the customer acme
 	hash     string
-	attach   bool // pullgate puts the registry's credential on requests
+	attach   bool   // pullgate puts the registry's credential on requests
+	config   string // more of pullgate.yaml
 }
 
-func newVendor(t *testing.T) *vendor {
+// newVendor makes one; more is added to the registry's configuration.
+func newVendor(t *testing.T, more ...string) *vendor {
 	t.Helper()
 	v := &vendor{T: t, dir: t.TempDir()}
 	v.must(os.MkdirAll(v.path("registry"), 0o700), os.MkdirAll(v.path("licenses"), 0o755))
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var err error
-	v.registry, err = peers.StartRegistry(ctx, peers.Registry(t), v.path("registry"), map[string]string{registryUser: registryPassword})
+	v.registry, err = peers.StartRegistry(ctx, peers.Registry(t), v.path("registry"), map[string]string{registryUser: registryPassword}, more...)
 	v.must(err)
 	t.Cleanup(func() { v.registry.Close() })
 	for _, tag := range []string{"1.4.0", "2.0.0"} {
@@ -146,7 +148,7 @@ func (v *vendor) setPassword(password string) {
 func (v *vendor) configure() {
 	v.Helper()
 	v.write("pullgate.yaml", fmt.Sprintf("licenses: %q\ndata: %q\ninstance: gate-1\nlog_level: debug\ncredentials:\n  main: {username: %s, password_file: %q, attach: %v}\n",
-		v.path("licenses"), v.path("data"), registryUser, v.path("registry-password"), v.attach), 0o600)
+		v.path("licenses"), v.path("data"), registryUser, v.path("registry-password"), v.attach)+v.config, 0o600)
 }
 
 // A front passes requests on to the registry, until it is told to do something else.

@@ -29,9 +29,10 @@ type RegistryProcess struct {
 // StartRegistry runs the registry at path and waits until it listens. It keeps its storage,
 // configuration and access log in dir, which stays after Close: a registry started in the
 // same dir has the same images and goes on with the same access log. users are names and
-// passwords (htpasswd, bcrypt); without users anybody may push and pull.
-func StartRegistry(ctx context.Context, path, dir string, users map[string]string) (*RegistryProcess, error) {
-	config := fmt.Sprintf(registryConfig, filepath.Join(dir, "storage"))
+// passwords (htpasswd, bcrypt); without users anybody may push and pull. more is added to its
+// configuration, top-level sections of YAML.
+func StartRegistry(ctx context.Context, path, dir string, users map[string]string, more ...string) (*RegistryProcess, error) {
+	config := fmt.Sprintf(registryConfig, filepath.Join(dir, "storage")) + strings.Join(more, "")
 	if len(users) > 0 {
 		var lines strings.Builder
 		for _, name := range slices.Sorted(maps.Keys(users)) {

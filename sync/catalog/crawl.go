@@ -118,7 +118,8 @@ func (r *Result) Failures() []*Failure {
 	return out
 }
 
-// Crawler crawls one registry. Crawl may be called again and again, not concurrently.
+// Crawler crawls one registry. Crawl may be called again and again, not concurrently; Reread may be
+// called at any time.
 type Crawler struct {
 	cfg      Config
 	upstream *url.URL
@@ -207,14 +208,15 @@ func parseOrigin(s string) (*url.URL, error) {
 // crawl is one run.
 type crawl struct {
 	*Crawler
-	ctx   context.Context
-	store *Store
-	login *login
-	slots chan struct{}
-	now   int64
-	known map[string]*knownRepository
-	api   referrersAPI
-	pace  pace
+	ctx    context.Context
+	store  *Store
+	login  *login
+	slots  chan struct{}
+	reread bool // of what hints name, with nobody watching
+	now    int64
+	known  map[string]*knownRepository
+	api    referrersAPI
+	pace   pace
 
 	mu       sync.Mutex
 	progress Progress
@@ -230,23 +232,12 @@ type crawl struct {
 //
 // What was learned before an error or a kill is kept and not fetched again.
 func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Result, error) {
-	cr := &crawl{
-		Crawler: c, ctx: ctx, store: store, slots: make(chan struct{}, c.cfg.Parallel),
-		now: c.cfg.Clock().Unix(), fetches: map[string]*fetch{},
-	}
-	var err error
-	if cr.known, err = store.repositories(); err != nil {
+	defer store.crawling()()
+	cr := c.newCrawl(ctx, store)
+	if err := cr.begin(); err != nil {
 		return nil, err
 	}
 	c.metrics.known(cr.known)
-	if cr.login, err = c.connect(ctx); err != nil {
-		if f, ok := errors.AsType[*Failure](err); ok {
-			for _, k := range cr.known {
-				f.Known = f.Known || k.state.Succeeded != 0
-			}
-		}
-		return nil, err
-	}
 	names, err := cr.names(targets)
 	if err != nil {
 		return nil, err
@@ -274,6 +265,27 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 	}
 	c.metrics.crawled(&cr.result, cr.now)
 	return &cr.result, nil
+}
+
+func (c *Crawler) newCrawl(ctx context.Context, store *Store) *crawl {
+	return &crawl{
+		Crawler: c, ctx: ctx, store: store, slots: make(chan struct{}, c.cfg.Parallel),
+		now: c.cfg.Clock().Unix(), fetches: map[string]*fetch{},
+	}
+}
+
+// begin reads what is known of the named repositories, or of all, and logs in.
+func (cr *crawl) begin(names ...string) (err error) {
+	if cr.known, err = cr.store.repositories(names...); err != nil {
+		return err
+	}
+	cr.login, err = cr.connect(cr.ctx)
+	if f, ok := errors.AsType[*Failure](err); ok {
+		for _, k := range cr.known {
+			f.Known = f.Known || k.state.Succeeded != 0
+		}
+	}
+	return err
 }
 
 // connect asks who may talk to the registry, with the same patience as other requests.
@@ -402,7 +414,7 @@ func (cr *crawl) step(f func(p *Progress)) {
 	cr.mu.Lock()
 	defer cr.mu.Unlock()
 	f(&cr.progress)
-	if cr.cfg.Progress != nil {
+	if cr.cfg.Progress != nil && !cr.reread {
 		cr.cfg.Progress(cr.progress)
 	}
 }

@@ -88,6 +88,10 @@ func keptHead(body []byte) string {
 	return keptFormat + hex.EncodeToString(sum[:])
 }
 
+// Keep writes the snapshot that Last reads. The catalog must be what the store knows, and what c
+// holds of it must not change meanwhile.
+func (s *Store) Keep(c *Catalog) error { return s.keep(c) }
+
 // keep writes the snapshot that Last reads, for the owner only and in one step. An empty catalog
 // never replaces one.
 func (s *Store) keep(c *Catalog) (err error) {

@@ -42,12 +42,13 @@ func (s *Store) learnConfig(digest string, at int64) error {
 	})
 }
 
-// repositories returns how many tags each repository had that was ever crawled.
-func (s *Store) repositories() (map[string]*knownRepository, error) {
+// repositories returns what is known of the named repositories; without names, of all that were
+// ever crawled.
+func (s *Store) repositories(names ...string) (map[string]*knownRepository, error) {
 	out := map[string]*knownRepository{}
 	err := s.view(func(tx *bolt.Tx) error {
 		repos := tx.Bucket(bucketRepositories)
-		return repos.ForEachBucket(func(name []byte) (err error) {
+		return each(repos, names, func(name []byte) (err error) {
 			out[string(name)], err = readKnown(repos.Bucket(name))
 			return err
 		})
@@ -55,44 +56,97 @@ func (s *Store) repositories() (map[string]*knownRepository, error) {
 	return out, err
 }
 
-// take replaces what a repository's tags name: tags are those that the registry has, by digest;
-// the ones in unknown are left as they were. What a tag leaves goes to its history, until now.
-// The manifests of every digest in tags have been learned; their dates are frozen here.
-func (s *Store) take(name string, tags map[string]string, unknown map[string]bool, now int64) error {
-	return s.inRepository(name, func(tx *bolt.Tx, b *bolt.Bucket) error {
+// taking is what a crawl learned of a repository's tags.
+type taking struct {
+	name    string
+	tags    map[string]string // those that the registry has, by digest
+	unknown map[string]bool   // those that are left as they were; with part all others are, too
+	part    bool              // only tags were asked for, not the list of them
+	reread  bool
+	now     int64
+}
+
+// take replaces what a repository's tags name. What a tag leaves goes to its history, until now.
+// The manifests of every digest in tags have been learned; their dates are frozen here. What was
+// read again while a crawl was under way is newer than what that crawl asked, and stays.
+func (s *Store) take(t taking) error {
+	return s.inRepository(t.name, func(tx *bolt.Tx, b *bolt.Bucket) error {
 		k, err := readKnown(b)
 		if err != nil {
 			return err
 		}
+		newer := s.newer(t, k)
 		tagBucket, historyBucket := b.Bucket(bucketTags), b.Bucket(bucketHistory)
 		for tag, was := range k.tags {
-			if was.Digest == "" || unknown[tag] || tags[tag] == was.Digest {
+			if _, asked := t.tags[tag]; was.Digest == "" || t.unknown[tag] || t.part && !asked || newer[tag] || t.tags[tag] == was.Digest {
 				continue
 			}
-			past := append(k.history[tag], Past{Digest: was.Digest, Until: now})
+			past := append(k.history[tag], Past{Digest: was.Digest, Until: t.now})
 			if err := put(historyBucket, []byte(tag), past); err != nil {
 				return err
 			}
-			if err := put(tagBucket, []byte(tag), tagRecord{Digest: tags[tag], Seen: was.Seen}); err != nil {
+			if err := put(tagBucket, []byte(tag), tagRecord{Digest: t.tags[tag], Seen: was.Seen}); err != nil {
 				return err
 			}
 		}
-		for _, tag := range slices.Sorted(maps.Keys(tags)) {
+		for _, tag := range slices.Sorted(maps.Keys(t.tags)) {
+			if newer[tag] {
+				continue
+			}
 			was, seen := k.tags[tag]
 			if !seen {
-				was.Seen = now
+				was.Seen = t.now
 			}
 			if was.Digest == "" {
-				if err := put(tagBucket, []byte(tag), tagRecord{Digest: tags[tag], Seen: was.Seen}); err != nil {
+				if err := put(tagBucket, []byte(tag), tagRecord{Digest: t.tags[tag], Seen: was.Seen}); err != nil {
 					return err
 				}
 			}
-			if err := freeze(tx, b.Bucket(bucketDates), tags[tag], now); err != nil {
+			if err := freeze(tx, b.Bucket(bucketDates), t.tags[tag], t.now); err != nil {
 				return err
 			}
 		}
-		return put(b, keyState, State{Succeeded: now})
+		if t.part {
+			return nil
+		}
+		return put(b, keyState, State{Succeeded: t.now})
 	})
+}
+
+// newer notes what is taken by a reading again while a crawl is under way, and returns to that
+// crawl what was: tags, and subjects of referrers by digest.
+func (s *Store) newer(t taking, k *knownRepository) map[string]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !t.reread {
+		return s.moved[t.name]
+	}
+	if s.moved != nil {
+		moved := s.moved[t.name]
+		if moved == nil {
+			moved = map[string]bool{}
+			s.moved[t.name] = moved
+		}
+		for tag := range t.tags {
+			moved[tag] = true
+		}
+		for tag := range k.tags {
+			moved[tag] = moved[tag] || !t.part
+		}
+	}
+	return nil
+}
+
+// crawling begins a crawl, and ends it with the function that is returned.
+func (s *Store) crawling() (end func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.moved = map[string]map[string]bool{}
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.moved = nil
+	}
 }
 
 // missed notes that a crawl of a repository failed; nothing else changes.
@@ -140,11 +194,20 @@ func (s *Store) below(roots map[string]bool) ([]string, error) {
 	return slices.Sorted(maps.Keys(seen)), err
 }
 
-// learnReferrers keeps answers of the referrers API, by subject.
-func (s *Store) learnReferrers(name string, answers map[string]referrersRecord) error {
+// learnReferrers keeps answers of the referrers API, by subject, unless they were read again in
+// the meantime.
+func (s *Store) learnReferrers(name string, answers map[string]referrersRecord, reread bool) error {
+	subjects := map[string]string{}
+	for subject := range answers {
+		subjects[subject] = ""
+	}
 	return s.inRepository(name, func(_ *bolt.Tx, b *bolt.Bucket) error {
 		referrers := b.Bucket(bucketReferrers)
+		newer := s.newer(taking{name: name, tags: subjects, part: true, reread: reread}, &knownRepository{})
 		for _, subject := range slices.Sorted(maps.Keys(answers)) {
+			if newer[subject] {
+				continue
+			}
 			if err := put(referrers, []byte(subject), answers[subject]); err != nil {
 				return err
 			}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -16,7 +17,9 @@ type metrics struct {
 	success  *prometheus.GaugeVec
 	failures *prometheus.CounterVec
 	fetches  *prometheus.CounterVec
-	series   map[string]bool
+
+	mu     sync.Mutex
+	series map[string]bool // repositories with one
 }
 
 func newMetrics(reg prometheus.Registerer, registry string) (*metrics, error) {
@@ -63,6 +66,8 @@ func (m *metrics) known(all map[string]*knownRepository) {
 }
 
 func (m *metrics) succeeded(name string, at int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.series[name] || len(m.series) < maxSeries {
 		m.series[name] = true
 		m.success.WithLabelValues(name).Set(float64(at))
@@ -75,12 +80,14 @@ func (m *metrics) crawled(r *Result, now int64) {
 	for _, rr := range r.Repositories {
 		crawled[rr.Name] = true
 	}
+	m.mu.Lock()
 	for name := range m.series {
 		if !crawled[name] {
 			delete(m.series, name)
 			m.success.DeleteLabelValues(name)
 		}
 	}
+	m.mu.Unlock()
 	for _, rr := range r.Repositories {
 		if rr.Outcome == Taken {
 			m.succeeded(rr.Name, now)

@@ -59,15 +59,20 @@ const (
 	apiAbsent
 )
 
-// referrers asks what refers to the manifests that the repository's tags lead to, now or earlier,
-// and learns those manifests. What fails keeps what was known. The error is the store's or the
-// context's.
-func (t *tags) referrers() error {
-	subjects, err := t.subjects()
-	if err != nil {
-		return err
+// referrers asks what refers to subjects, of those that are due or of all, and learns those
+// manifests. What fails keeps what was known, and so does what there is no time for. The error is
+// the store's or the context's.
+func (t *tags) referrers(subjects []string, all bool) error {
+	err := cause(t.ctx, t.askAll(subjects, all))
+	if errors.Is(err, errSlow) {
+		t.refused = referrerFailures{n: 1, first: "some manifests", err: err}
+		return nil
 	}
-	r := &referring{tags: t, found: map[string]bool{}}
+	return err
+}
+
+func (t *tags) askAll(subjects []string, all bool) error {
+	r := &referring{tags: t, all: all, found: map[string]bool{}}
 	for depth := 1; depth <= maxReferrerDepth && len(subjects) > 0; depth++ {
 		for _, d := range subjects {
 			r.found[d] = false
@@ -88,12 +93,14 @@ func (t *tags) referrers() error {
 		}
 		subjects = r.next()
 	}
-	t.refused = r.failures
+	if r.failures.n > 0 {
+		t.refused = r.failures
+	}
 	return r.flush()
 }
 
-// subjects are the manifests that clients ask referrers of: those that tags lead to, but for tags
-// that are named after another digest.
+// subjects are the manifests that clients ask referrers of: those that the repository's tags lead
+// to, now or earlier, but for tags that are named after another digest.
 func (t *tags) subjects() ([]string, error) {
 	roots := map[string]bool{}
 	add := func(tag, digest string) {
@@ -132,6 +139,7 @@ func digestLike(tag string) bool {
 // referring is the asking for one repository.
 type referring struct {
 	*tags
+	all bool // ask also about what is not due
 
 	mu       sync.Mutex
 	answers  map[string]referrersRecord // not yet in the store
@@ -176,7 +184,7 @@ func (r *referring) subject(subject string) error {
 			first = r.now
 		}
 	}
-	if !was.due(subject, r.now, period) {
+	if !r.all && !was.due(subject, r.now, period) {
 		r.know(was.Digests)
 		return nil
 	}
@@ -242,7 +250,7 @@ func (r *referring) flush() error {
 	}
 	answers := r.answers
 	r.answers = nil
-	return wrapStore(r.store.learnReferrers(r.name, answers))
+	return wrapStore(r.store.learnReferrers(r.name, answers, r.reread))
 }
 
 // present reports whether the registry has the API, after a crawl before which it was so.

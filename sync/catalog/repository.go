@@ -154,24 +154,33 @@ func (cr *crawl) repository(l *listing) error {
 		cr.done(RepositoryResult{Name: l.name, Outcome: Absent})
 		return nil
 	}
-	if err := cause(ctx, t.referrers()); errors.Is(err, errSlow) {
-		t.refused = referrerFailures{n: 1, first: "some manifests", err: err}
-	} else if err != nil {
+	subjects, err := t.subjects()
+	if err != nil {
 		return err
 	}
-	if err := cr.store.take(l.name, t.resolved, t.unknown, cr.now); err != nil {
+	if err := t.referrers(subjects, false); err != nil {
 		return err
 	}
-	slices.Sort(l.notes)
-	r := RepositoryResult{Name: l.name, Outcome: Taken, Tags: len(t.resolved), Warnings: l.notes}
-	if l.absent {
+	return t.take(false)
+}
+
+// take takes the answers about a repository, or part of it.
+func (t *tags) take(part bool) error {
+	now := t.cfg.Clock().Unix()
+	err := t.store.take(taking{name: t.name, tags: t.resolved, unknown: t.unknown, part: part, reread: t.reread, now: now})
+	if err != nil {
+		return err
+	}
+	slices.Sort(t.notes)
+	r := RepositoryResult{Name: t.name, Outcome: Taken, Tags: len(t.resolved), Warnings: t.notes}
+	if t.absent {
 		r.Outcome = Absent
 	}
 	if t.failed > 0 || t.refused.n > 0 {
 		r.Failure = t.partly()
-		cr.metrics.failed(r.Failure.Reason)
+		t.metrics.failed(r.Failure.Reason)
 	}
-	cr.done(r)
+	t.done(r)
 	return nil
 }
 

@@ -9,13 +9,13 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Snapshot returns everything the store knows now: the repositories of which a crawl ever
-// succeeded and that are not absent without a trace. Errors: *CorruptError.
-func (s *Store) Snapshot() (*Catalog, error) {
+// Snapshot returns everything the store knows now, of the named repositories or of all: those of
+// which a crawl ever succeeded and that are not absent without a trace. Errors: *CorruptError.
+func (s *Store) Snapshot(names ...string) (*Catalog, error) {
 	c := &Catalog{Registry: s.registry, Repositories: map[string]*Repository{}}
 	err := s.view(func(tx *bolt.Tx) error {
 		repos := tx.Bucket(bucketRepositories)
-		return repos.ForEachBucket(func(name []byte) error {
+		return each(repos, names, func(name []byte) error {
 			k, err := readKnown(repos.Bucket(name))
 			if err != nil {
 				return &CorruptError{Path: s.path, Err: fmt.Errorf("%s: %w", name, err)}
@@ -35,6 +35,22 @@ func (s *Store) Snapshot() (*Catalog, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// each calls f with the name of every bucket in b, or of the named ones that exist.
+func each(b *bolt.Bucket, names []string, f func(name []byte) error) error {
+	if len(names) == 0 {
+		return b.ForEachBucket(f)
+	}
+	for _, name := range names {
+		if b.Bucket([]byte(name)) == nil {
+			continue
+		}
+		if err := f([]byte(name)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // States returns how the crawls of every repository went, by name, also of those that never

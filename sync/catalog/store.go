@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -49,6 +50,9 @@ type Store struct {
 	db       *bolt.DB
 	path     string
 	registry string
+
+	mu    sync.Mutex
+	moved map[string]map[string]bool // by repository, see newer; nil while no crawl is under way
 }
 
 // Buckets of the file, and of a repository in it. Values are JSON behind a checksum over key and
