@@ -66,7 +66,7 @@ demo: build ## real registry, real Envoy, real clients on this machine; KEEP=1 l
 	@$(peers) install envoy registry crane
 	@KEEP='$(KEEP)' go run ./examples/demo
 
-clients: build ## the client matrix: every client × registry × case, as a table; CLIENTS="crane helm" tries these alone
+clients: build ## the client matrix: every client × registry × case, as a table; CLIENTS="crane helm" these alone, COSIGN=1 cosign too
 	@go run ./examples/clients $(CLIENTS)
 
 peers: ## list the pinned peers: name, version, where they are

@@ -12,6 +12,7 @@ var clients = []client{
 	{name: "ctr-1.6", peers: []string{"ctr-1.6", "containerd-1.6"}, root: true, scenes: ctr16},
 	{name: "ctr-2", peers: []string{"ctr", "containerd-1.6"}, root: true, scenes: ctr2},
 	{name: "helm", peers: []string{"helm"}, scenes: helm},
+	{name: "cosign", peers: []string{"cosign"}, extra: true, scenes: cosign},
 }
 
 // What pullgate says, as the person reads it wherever the client shows it (docs/registry.md).
@@ -48,5 +49,22 @@ func (sc scene) answered() scene {
 // as says who it is.
 func (sc scene) as(who string) scene {
 	sc.who = who
+	return sc
+}
+
+// exits says how the client exits although nothing was refused.
+func (sc scene) exits(exit int) scene {
+	acts := sc.acts
+	sc.acts = func(s *seat) []act {
+		all := acts(s)
+		all[len(all)-1].exit = exit
+		return all
+	}
+	return sc
+}
+
+// missing says that the client also asks for signatures that are not there.
+func (sc scene) missing() scene {
+	sc.besides = "unknown_reference"
 	return sc
 }

@@ -96,7 +96,7 @@ type content struct {
 
 func newContent() (*content, error) {
 	c := &content{app: map[string]*object{}, chart: map[string]*object{}, sbom: map[string]*object{}, sig: map[string]*object{}}
-	for version, tags := range map[string][]string{"1.4.0": nil, "1.5.0": {"1.5"}, "2.0.0": {"latest"}} {
+	for version, tags := range map[string][]string{"1.3.0": nil, "1.4.0": nil, "1.5.0": {"1.5"}, "2.0.0": {"latest"}} {
 		app, err := newApp(version)
 		if err != nil {
 			return nil, err

@@ -26,7 +26,7 @@ func crane(c *content) []scene {
 	}
 	return append(
 		all,
-		one("list tags", allowed, 1, "1.4.0\n1.5\n1.5.0", func(s *seat) []string {
+		one("list tags", allowed, 1, "1.3.0\n1.4.0\n1.5\n1.5.0", func(s *seat) []string {
 			return []string{"crane", "ls", s.ref(appRepository, "")}
 		}).answered(),
 		one("signature of 1.4.0", allowed, 1, "", signature("1.4.0")).checking(layoutOf(c.sig["1.4.0"])),

@@ -32,7 +32,7 @@ func helm(c *content) []scene {
 			refused+get("2.0.0")+"403: denied: chart 2.0.0: license acme-app covers >=1.0.0 <2.0.0. Ask for a version in that range, or for a wider license; decision ID",
 			pull("--version", "2.0.0")),
 		// Nothing is refused: the list has no such version.
-		nothingFound(one("pull >=2", allowed, 1, "Error: could not locate a version matching provided version string >=2", pull("--version", ">=2"))),
+		one("pull >=2", allowed, 1, "Error: could not locate a version matching provided version string >=2", pull("--version", ">=2")).exits(1).answered(),
 		one("pull 1.2.3, license expired", "expired", 1,
 			refused+get("1.2.3")+"403: denied: chart 1.2.3: license initech-app ended after DATE. Renew the license; decision ID",
 			pull("--version", "1.2.3")).as(expired),
@@ -49,17 +49,6 @@ func helm(c *content) []scene {
 		return []string{"helm", "registry", "login", s.host, "-u", "customer", "--password-stdin"}
 	}
 	return append(all, logins(login, false, 1, "Login Succeeded", "", exact)...)
-}
-
-// nothingFound: the client gives up by itself.
-func nothingFound(sc scene) scene {
-	acts := sc.acts
-	sc.acts = func(s *seat) []act {
-		as := acts(s)
-		as[0].exit = 1
-		return as
-	}
-	return sc.answered()
 }
 
 // chart checks the archive that helm pull leaves.

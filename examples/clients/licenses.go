@@ -96,7 +96,7 @@ repositories: [{name: %s, type: chart}]
 `, upstream, appRepository, chartRepository)
 	// The content was pushed a moment ago; its versions came out when the licenses held.
 	released := time.Now().UTC().AddDate(0, 0, -90).Format(time.DateOnly)
-	for product, versions := range map[string][]string{"app": {"1.4.0", "1.5.0", "2.0.0"}, "chart": {"1.2.3", "1.3.0+build.1", "2.0.0"}} {
+	for product, versions := range map[string][]string{"app": {"1.3.0", "1.4.0", "1.5.0", "2.0.0"}, "chart": {"1.2.3", "1.3.0+build.1", "2.0.0"}} {
 		for i, version := range versions {
 			text += fmt.Sprintf("---\nkind: Release\nid: %s-%d\nproduct: %s\nversion: %s\nreleased: %s\n", product, i, product, version, released)
 		}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -25,7 +24,8 @@ type matrix struct {
 	content  *content
 	programs map[string]string
 	stages   []*stage
-	daemon   *containerd
+	daemon   *containerd // nil when no client needs it
+	signer   *signer     // likewise
 }
 
 // play returns what was played in the order of clients, scenes, registries.
@@ -34,40 +34,16 @@ func (m *matrix) play(ctx context.Context) (_ []*played, err error) {
 	if err := m.start(ctx); err != nil {
 		return nil, err
 	}
-	var (
-		mu  sync.Mutex
-		all []*played
-	)
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0) + 2) // clients wait as much as they work
-	for _, c := range m.clients {
-		for _, sc := range c.scenes(m.content) {
-			for i, st := range m.stages {
-				p := &played{}
-				mu.Lock()
-				all = append(all, p)
-				number := len(all)
-				mu.Unlock()
-				g.Go(func() error {
-					got, err := m.playOne(ctx, c, sc, st, fmt.Sprintf("127.%d.%d.%d", i+1, number/200, 1+number%200))
-					if err != nil {
-						return fmt.Errorf("%s, %s, %s: %w", c.name, sc.name, st.registry.name, err)
-					}
-					*p = *got
-					return nil
-				})
-			}
-		}
-	}
-	if err := g.Wait(); err != nil {
+	all, err := m.playAll(ctx)
+	if err != nil {
 		return nil, err
 	}
-	// All records are written when pullgate has ended.
 	for _, st := range m.stages {
+		// All records are written when pullgate has ended.
 		if err := st.close(); err != nil {
 			return nil, err
 		}
-		records, err := st.records(context.WithoutCancel(ctx))
+		records, err := st.records(ctx)
 		if err != nil {
 			return nil, err
 		}
@@ -80,16 +56,46 @@ func (m *matrix) play(ctx context.Context) (_ []*played, err error) {
 	return all, nil
 }
 
+// playAll plays some scenes at a time.
+func (m *matrix) playAll(ctx context.Context) ([]*played, error) {
+	var all []*played
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0) + 1) // clients also wait
+	for _, c := range m.clients {
+		for _, sc := range c.scenes(m.content) {
+			for i, st := range m.stages {
+				p := &played{}
+				all = append(all, p)
+				address := fmt.Sprintf("127.%d.%d.%d", i+1, len(all)/200, 1+len(all)%200)
+				g.Go(func() error {
+					got, err := m.playOne(ctx, c, sc, st, address)
+					if err != nil {
+						return fmt.Errorf("%s, %s, %s: %w", c.name, sc.name, st.registry.name, err)
+					}
+					*p = *got
+					return nil
+				})
+			}
+		}
+	}
+	return all, g.Wait()
+}
+
 func (m *matrix) playOne(ctx context.Context, c client, sc scene, st *stage, address string) (*played, error) {
 	s, err := newSeat(filepath.Join(st.dir, "seat-"+address), st.front, address)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	s.key, s.ca, s.programs, s.content, s.daemon = st.vendor.keys[sc.who], st.certs.CA, m.programs, m.content, m.daemon
-	p, err := sc.play(ctx, s)
-	if err != nil {
-		return nil, err
+	s.key, s.ca, s.programs, s.content, s.daemon, s.signer = st.vendor.keys[sc.who], st.certs.CA, m.programs, m.content, m.daemon, m.signer
+	var p *played
+	for range 3 {
+		if p, err = sc.play(ctx, s); err != nil {
+			return nil, err
+		}
+		if !p.unavailable() {
+			break
+		}
 	}
 	p.client, p.registry = c.name, st.registry.name
 	return p, nil
@@ -115,11 +121,16 @@ func (m *matrix) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if path, ok := m.programs["cosign"]; ok {
+		if m.signer, err = newSigner(ctx, path, filepath.Join(m.dir, "signer")); err != nil {
+			return err
+		}
+	}
 	m.stages = make([]*stage, len(m.registries))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, r := range m.registries {
 		g.Go(func() (err error) {
-			m.stages[i], err = newStage(ctx, r, m.find, v, m.content, filepath.Join(m.dir, r.peer))
+			m.stages[i], err = newStage(ctx, m, r, v, filepath.Join(m.dir, r.peer))
 			return err
 		})
 	}

@@ -27,7 +27,7 @@ func regctl(c *content) []scene {
 	}
 	return append(
 		all,
-		one("list tags", allowed, 1, "1.4.0\n1.5\n1.5.0", func(s *seat) []string {
+		one("list tags", allowed, 1, "1.3.0\n1.4.0\n1.5\n1.5.0", func(s *seat) []string {
 			return []string{"regctl", "tag", "ls", s.ref(appRepository, "")}
 		}).answered(),
 		one("referrers of :1.5.0", allowed, 1, "Digest: DIGEST(sbom of 1.5.0)", artifact("list", ":1.5.0")),

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,7 @@ type client struct {
 	name   string   // in the table
 	peers  []string // what it needs of tools/peers
 	root   bool     // it must be run by root
+	extra  bool     // it takes long to build and is tried only with COSIGN=1 in the environment, or by name
 	scenes func(c *content) []scene
 }
 
@@ -36,6 +38,8 @@ type scene struct {
 	who  string // whose key
 	// code of the decision that refuses; allowed when nothing may be refused; unasked.
 	code string
+	// besides is the code with which something is refused that the client asks for in passing.
+	besides string
 	// local says that pullgate itself answers, so that nothing arrives at the registry.
 	local   bool
 	prepare func(s *seat) error // before the acts; may be nil
@@ -84,6 +88,11 @@ func (p *played) wrongf(format string, args ...any) {
 	p.wrong = append(p.wrong, fmt.Sprintf(format, args...))
 }
 
+// unavailable says that a client was told 503, as it is when the machine is starved.
+func (p *played) unavailable() bool {
+	return slices.ContainsFunc(p.outcomes, func(o outcome) bool { return strings.Contains(strings.ToLower(o.said), "unavailable") })
+}
+
 // play does what the scene says and compares what can be compared at once.
 func (sc scene) play(ctx context.Context, s *seat) (*played, error) {
 	p := &played{scene: sc, address: s.address}
@@ -129,8 +138,10 @@ func (sc scene) play(ctx context.Context, s *seat) (*played, error) {
 var (
 	uuid      = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 	digest    = regexp.MustCompile(`sha256:[0-9a-f]{64}`)
+	digestTag = regexp.MustCompile(`sha256-[0-9a-f]{64}`)
 	timestamp = regexp.MustCompile(`(?m)\d{4}/\d\d/\d\d \d\d:\d\d:\d\d |time="?\d[^" ]*"? `)
-	progress  = regexp.MustCompile(`\x1b\[[0-9;]*[a-zA-Z]|(?m)^elapsed: .*$`)
+	ansi      = regexp.MustCompile(`\x1b\[[0-9;]*[a-zA-Z]`)
+	progress  = regexp.MustCompile(`(?m)\|[-+]*\|| *elapsed: .*$|^retrying EOF$`) // crane also tries HTTP when TLS takes long
 	spaces    = regexp.MustCompile(`[ \t]+`)
 	date      = regexp.MustCompile(`\b\d{4}-\d\d-\d\d\b`)
 )
@@ -146,8 +157,9 @@ func (s *seat) plain(output string) string {
 		}
 		return "DIGEST"
 	})
+	output = digestTag.ReplaceAllString(output, "sha256-HEX")
+	output = timestamp.ReplaceAllString(ansi.ReplaceAllString(output, ""), "")
 	output = spaces.ReplaceAllString(progress.ReplaceAllString(output, ""), " ")
-	output = timestamp.ReplaceAllString(output, "")
 	output = uuid.ReplaceAllString(output, "ID")
 	return strings.TrimSpace(date.ReplaceAllString(output, "DATE"))
 }

@@ -29,6 +29,7 @@ type seat struct {
 	programs map[string]string
 	content  *content
 	daemon   *containerd
+	signer   *signer
 
 	listener net.Listener
 	wg       sync.WaitGroup

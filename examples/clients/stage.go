@@ -62,7 +62,7 @@ type stage struct {
 	closers  []func() error
 }
 
-func newStage(ctx context.Context, r registry, find finder, v *vendor, c *content, dir string) (_ *stage, err error) {
+func newStage(ctx context.Context, m *matrix, r registry, v *vendor, dir string) (_ *stage, err error) {
 	s := &stage{registry: r, dir: dir, vendor: v}
 	defer func() {
 		if err != nil {
@@ -75,12 +75,18 @@ func newStage(ctx context.Context, r registry, find finder, v *vendor, c *conten
 	if s.certs, err = peers.NewCertificates(dir, "127.0.0.1"); err != nil {
 		return nil, err
 	}
-	addr, err := s.startRegistry(ctx, find)
+	addr, err := s.startRegistry(ctx, m.find)
 	if err != nil {
 		return nil, err
 	}
-	if err := fill(ctx, pusher{addr, registryUser, registryPassword}, c); err != nil {
+	p := pusher{addr, registryUser, registryPassword}
+	if err := fill(ctx, p, m.content); err != nil {
 		return nil, err
+	}
+	if m.signer != nil {
+		if err := m.signer.sign(ctx, p, m.content); err != nil {
+			return nil, err
+		}
 	}
 	if err := v.write(s.path("licenses"), addr); err != nil {
 		return nil, err
@@ -89,7 +95,7 @@ func newStage(ctx context.Context, r registry, find finder, v *vendor, c *conten
 	if err != nil {
 		return nil, err
 	}
-	if err := s.startEnvoy(ctx, find, gate.GRPC); err != nil {
+	if err := s.startEnvoy(ctx, m.find, gate.GRPC); err != nil {
 		return nil, err
 	}
 	return s, gate.AwaitReady(ctx)
@@ -207,6 +213,7 @@ type record struct {
 	} `json:"request"`
 	Verdict string `json:"verdict"`
 	Code    string `json:"code"`
+	Detail  string `json:"detail"` // of pullgate's own failures
 }
 
 // records are all decisions by the customer's address. The stage must be closed.

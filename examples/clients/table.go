@@ -14,28 +14,8 @@ import (
 func print(w io.Writer, all []*played, verbose bool) {
 	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(t, "CLIENT\tWHAT\tREGISTRY\tDECISION\tEXIT\tTHE PERSON READS")
-	var registries []string
-	for _, p := range all {
-		if !slices.Contains(registries, p.registry) {
-			registries = append(registries, p.registry)
-		}
-	}
-	for i, p := range all {
-		row := p.row()
-		first := slices.IndexFunc(all, func(o *played) bool { return o.client == p.client && o.name == p.name && slices.Equal(o.row(), row) })
-		if first < i {
-			continue // is in the row of an earlier registry
-		}
-		var where []string
-		for _, o := range all {
-			if o.client == p.client && o.name == p.name && slices.Equal(o.row(), row) {
-				where = append(where, o.registry)
-			}
-		}
-		if len(where) == len(registries) {
-			where = []string{"all"}
-		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", p.client, p.name, strings.Join(where, ", "), strings.Join(row, "\t"))
+	for _, r := range rows(all) {
+		fmt.Fprintln(t, strings.Join([]string{r.client, r.what, r.registries, r.decision, r.exit, r.reads}, "\t"))
 	}
 	_ = t.Flush()
 	for _, p := range all {
@@ -53,24 +33,53 @@ func print(w io.Writer, all []*played, verbose bool) {
 	}
 }
 
-// row is decision, exit code and what was printed.
-func (p *played) row() []string {
-	decision := "allow"
+// A row is what came of a scene, with one or more registries.
+type row struct{ client, what, registries, decision, exit, reads string }
+
+// rows puts registries together with which the same came of a scene.
+func rows(all []*played) []row {
+	var rows []row
+	seen := map[string]bool{}
+	for _, p := range all {
+		seen[p.registry] = true
+		r := p.row()
+		i := slices.IndexFunc(rows, func(o row) bool { o.registries = ""; return o == r })
+		if i < 0 {
+			i = len(rows)
+			rows = append(rows, r)
+		}
+		rows[i].registries = strings.TrimPrefix(rows[i].registries+", "+p.registry, ", ")
+	}
+	for i := range rows {
+		if strings.Count(rows[i].registries, ",") == len(seen)-1 {
+			rows[i].registries = "all"
+		}
+	}
+	return rows
+}
+
+// row is a row without registries.
+func (p *played) row() row {
+	r := row{client: p.client, what: p.name, decision: "allow"}
+	if p.code != allowed && len(p.codes) > 0 {
+		r.decision = "deny"
+	}
 	if len(p.codes) > 0 {
-		decision = "deny " + strings.Join(p.codes, ", ")
+		r.decision += " (" + strings.Join(p.codes, ", ") + ")"
 	}
 	if !p.asked {
-		decision = "(not asked)"
+		r.decision = "(not asked)"
 	}
 	if len(p.wrong) > 0 {
-		decision = "WRONG " + decision
+		r.decision = "WRONG " + r.decision
 	}
 	var exits, texts []string
 	for _, o := range p.outcomes {
 		exits = append(exits, fmt.Sprint(o.gotExit))
 		texts = append(texts, o.line())
 	}
-	return []string{decision, strings.Join(exits, ", "), strings.Join(texts, " | ")}
+	r.exit, r.reads = strings.Join(exits, ", "), strings.Join(texts, "; then ")
+	return r
 }
 
 // line is what was asserted, in its line, or else the last line.
