@@ -62,6 +62,9 @@ func (c *crawls) startLoop(ctx context.Context, reg *license.Registry, t catalog
 func (l *crawlLoop) stop() {
 	l.cancel()
 	<-l.done
+	if l.crawler != nil {
+		l.crawler.Close()
+	}
 	l.metrics.unregister()
 	l.sc.status.forget(l.id)
 }

@@ -95,6 +95,13 @@ func (v *vendor) write(name, text string, mode os.FileMode) {
 	v.must(os.WriteFile(v.path(name), []byte(text), mode))
 }
 
+func (v *vendor) read(name string) []byte {
+	v.Helper()
+	data, err := os.ReadFile(v.path(name))
+	v.must(err)
+	return data
+}
+
 // push puts an image of one layer into the registry.
 func (v *vendor) push(repository, tag string) {
 	v.Helper()

@@ -167,6 +167,11 @@ func NewCrawler(cfg Config) (*Crawler, error) {
 	return c, err
 }
 
+// Close closes connections to the registry that nobody uses. Crawls must have ended.
+func (c *Crawler) Close() {
+	(&http.Client{Transport: c.cfg.Transport}).CloseIdleConnections()
+}
+
 func origins(what string, list []string) (map[string]bool, error) {
 	out := map[string]bool{}
 	for _, text := range list {
