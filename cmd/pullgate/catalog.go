@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/pullgate/pullgate/bundle/license"
@@ -177,76 +175,4 @@ func (p *progress) done() {
 		p.write()
 		fmt.Fprintln(p.w)
 	}
-}
-
-func catalogShowCommand() *cobra.Command {
-	var registry, file, data string
-	cmd := &cobra.Command{
-		Use:   "show REPOSITORY[:TAG|@DIGEST]",
-		Short: "Print what is known of a repository, a tag or a digest",
-		Long:  "Prints tags, manifests, their children and blobs, dates, and by which tags a digest is reached, from the last crawl or from --catalog.",
-		Example: `  pullgate catalog show acme/app
-  pullgate catalog show acme/app:1.4.0
-  pullgate catalog show acme/app@sha256:…`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			cats, err := showCatalogs(registry, file, data)
-			if err != nil {
-				return err
-			}
-			found := false
-			for _, c := range cats {
-				err := catalog.Show(cmd.OutOrStdout(), c, args[0])
-				if errors.Is(err, catalog.ErrUnknown) {
-					continue
-				}
-				if err != nil {
-					return err
-				}
-				found = true
-			}
-			if !found {
-				fmt.Fprintf(cmd.ErrOrStderr(), "pullgate: %s is not in the catalog; `pullgate catalog crawl` reads the registry again\n", args[0])
-				return errNo
-			}
-			return nil
-		},
-	}
-	cmd.Flags().StringVar(&registry, "registry", "", "id of the registry (default: all)")
-	addCatalogFlags(cmd, &file, &data)
-	return cmd
-}
-
-func showCatalogs(registry, file, data string) ([]*catalog.Catalog, error) {
-	if file != "" {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			return nil, err
-		}
-		return catalog.Read(file, text)
-	}
-	dir := catalogDir(data)
-	if registry != "" {
-		c, err := catalog.Last(dir, registry)
-		return []*catalog.Catalog{c}, err
-	}
-	stores, err := filepath.Glob(filepath.Join(dir, "*.db"))
-	if err != nil {
-		return nil, err
-	}
-	if len(stores) == 0 {
-		return nil, fmt.Errorf("no catalog below %s; run `pullgate catalog crawl` first, or give --catalog FILE", dir)
-	}
-	var cats []*catalog.Catalog
-	for _, path := range stores {
-		c, err := catalog.Last(dir, strings.TrimSuffix(filepath.Base(path), ".db"))
-		if errors.Is(err, catalog.ErrNoCatalog) && len(stores) > 1 {
-			continue // another registry may have the repository
-		}
-		if err != nil {
-			return nil, err
-		}
-		cats = append(cats, c)
-	}
-	return cats, nil
 }

@@ -156,7 +156,7 @@ func (l *crawlLoop) publishReread(ctx context.Context, store *catalog.Store, res
 		if l.during != nil {
 			l.during[name] = true
 		}
-		if !reflect.DeepEqual(repo, all.Repositories[name]) {
+		if !same(repo, all.Repositories[name]) {
 			all.Repositories[name] = repo
 			changed = append(changed, name)
 		}
@@ -179,6 +179,16 @@ func (l *crawlLoop) publishReread(ctx context.Context, store *catalog.Store, res
 	}
 	l.kept, l.keeping = time.Now(), time.Since(began)
 	return nil
+}
+
+// same reports whether two readings of a repository learned the same.
+func same(a, b *catalog.Repository) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	c := *a
+	c.Read = b.Read
+	return reflect.DeepEqual(&c, b)
 }
 
 // ration lets something happen rereadBurst times at once, and then once in rereadEvery. It is the

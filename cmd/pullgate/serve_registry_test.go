@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -165,6 +166,9 @@ func TestCatalogCrawl(t *testing.T) {
 		t.Errorf("after a failed crawl: %d %s", code, out)
 	}
 	if code, out, errs := once(t, "catalog", "show", "--data", v.path("data"), "acme/app"); code != exitYes || strings.Count(out, "sha256:") != 2 {
+		t.Errorf("catalog show: %d %s%s", code, out, errs)
+	}
+	if code, out, errs := once(t, "catalog", "show", "-o", "table", "--data", v.path("data"), "acme/app:1.4.0"); code != exitYes || !regexp.MustCompile(`^registry main, acme/app, read 2\S+Z \(\d+s ago\)\n`).MatchString(out) {
 		t.Errorf("catalog show: %d %s%s", code, out, errs)
 	}
 }

@@ -27,6 +27,7 @@ type Catalog struct {
 // digests in Manifest.Index, Config, Layers and Subject may have none (the registry lacks them,
 // they are blobs, or they lie deeper than four manifests below a tag). Maps may be nil.
 type Repository struct {
+	Read      int64                // when it was last read as a whole with success, Unix seconds; 0 when unknown
 	Tags      map[string]Tag       // what each tag names now
 	History   map[string][]Past    // by tag, oldest first: what it named earlier; also tags that are gone
 	Manifests map[string]*Manifest // by "sha256:HEX"

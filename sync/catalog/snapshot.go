@@ -123,7 +123,7 @@ func readAll[T any](b *bolt.Bucket, into map[string]T) error {
 func (k *knownRepository) repository(tx *bolt.Tx) (*Repository, error) {
 	m := &modeler{
 		tx: tx, known: k, date: maps.Clone(k.dates),
-		out: &Repository{Tags: map[string]Tag{}, History: k.history, Manifests: map[string]*Manifest{}},
+		out: &Repository{Read: k.state.Succeeded, Tags: map[string]Tag{}, History: k.history, Manifests: map[string]*Manifest{}},
 	}
 	roots := map[string]bool{}
 	for tag, t := range k.tags {

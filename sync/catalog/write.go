@@ -12,7 +12,7 @@ import (
 )
 
 // Write encodes catalogs as YAML, one document each, in the form that Read reads. The same
-// catalogs give the same bytes; reading them back gives equal catalogs.
+// catalogs give the same bytes; reading them back gives equal catalogs, but for when they were read.
 func Write(w io.Writer, catalogs ...*Catalog) error {
 	b := bufio.NewWriter(w)
 	for i, c := range catalogs {
