@@ -17,20 +17,43 @@ type caller struct {
 	Refusal Code
 	// BadKey says that an Authorization was sent that is good for nothing: a guess.
 	BadKey bool
-	// Key has the limits of the key that was used; its zero value has none.
+	// Key has the limits of the key that was used; its zero value has none. With a token Expires is
+	// that of what ends first.
 	Key    Key
 	UseKey bool
 }
 
-// authenticate finds out who asks. A key and an identity may come together if they agree;
-// an identity that nobody has is as good as none.
+// authenticate finds out who asks. A key or a token and an identity may come together if they
+// agree; an identity that nobody has is as good as none. A token is as good as its key is now.
 func authenticate(gen Generation, r *Request, at int64) caller {
 	refused := func(c Code) caller { return caller{Subject: anonymous, Recorded: anonymous, Refusal: c} }
 	badKey := func() caller {
 		return caller{Subject: anonymous, Recorded: anonymous, Refusal: CodeUnknownKey, BadKey: true}
 	}
 
-	switch r.Credential.Kind {
+	kind, token := r.Credential.Kind, &r.Credential.Token
+	if kind == CredentialToken {
+		switch {
+		case at < token.NotBefore || at >= token.Expires || token.Audience != r.Host:
+			kind = CredentialInvalidToken
+		case token.Customer == Anybody:
+			kind = CredentialNone
+		}
+	}
+	switch kind {
+	case CredentialToken:
+		key, ok := gen.Authenticate(r.Credential.Hash) // a key that is gone takes its tokens with it
+		if !ok || key.Customer != token.Customer || contradicts(gen, r.Identity, key.Customer) {
+			return refused(CodeUnknownKey)
+		}
+		s := Subject{Customer: key.Customer, Key: key.ID, Via: "token"}
+		if at >= key.Expires {
+			return caller{Subject: anonymous, Recorded: s, Refusal: CodeKeyExpired}
+		}
+		key.Expires = min(key.Expires, token.Expires)
+		return caller{Subject: s, Recorded: s, Key: key, UseKey: true}
+	case CredentialInvalidToken:
+		return refused(CodeUnknownKey) // no guess: what it would take to guess one is a signature
 	case CredentialKey:
 		key, ok := gen.Authenticate(r.Credential.Hash)
 		if !ok || contradicts(gen, r.Identity, key.Customer) {

@@ -13,7 +13,7 @@ const (
 	OutcomeError  Outcome = iota // pullgate failed or is not ready: 503, never let through
 	OutcomeDeny                  // refused: Status is 4xx
 	OutcomeAllow                 // hand the request to the registry
-	OutcomeAnswer                // pullgate answers itself with 200: ping and lists
+	OutcomeAnswer                // pullgate answers itself with 200: ping, lists and tokens
 )
 
 // Instants in decisions and bundles are Unix seconds. Never stands for an instant that

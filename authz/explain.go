@@ -44,7 +44,7 @@ func explanationOf(gen Generation, r *Request, d *Decision) *Explanation {
 	switch r.Kind {
 	case KindMalformed, KindUnsupported:
 		return x
-	case KindVersion, KindPing:
+	case KindVersion, KindPing, KindToken:
 	default:
 		if !known {
 			return x
@@ -55,7 +55,7 @@ func explanationOf(gen Generation, r *Request, d *Decision) *Explanation {
 	if who.UseKey {
 		x.KeyExpires = who.Key.Expires
 	}
-	if r.Kind == KindPing {
+	if r.Kind == KindPing || r.Kind == KindToken {
 		return x
 	}
 	switch {

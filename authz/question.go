@@ -28,7 +28,7 @@ func (q *question) run() {
 		return
 	}
 	switch r.Kind {
-	case KindPing, KindManifest, KindBlob, KindTags, KindReferrers, KindCatalog, KindVersion:
+	case KindPing, KindManifest, KindBlob, KindTags, KindReferrers, KindCatalog, KindToken, KindVersion:
 	case KindUnsupported:
 		status := http.StatusForbidden
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
@@ -77,14 +77,36 @@ func (q *question) run() {
 		}
 	}
 	var err error
-	if r.Kind == KindCatalog {
+	switch r.Kind {
+	case KindCatalog:
 		err = q.catalog(reg)
-	} else {
+	case KindToken:
+		err = q.token(reg)
+	default:
 		err = q.resource(reg)
 	}
 	if err != nil {
 		d.fail(err)
 	}
+}
+
+// token decides about a login for a bearer token: whoever may log in gets one. So does who has no
+// key, for clients that ask for one before they ask for what is public; it is as good as none.
+func (q *question) token(reg Registry) error {
+	d := q.d
+	switch {
+	case q.req.Credential.Kind == CredentialToken: // renewed with the key only
+		d.Subject = anonymous
+		d.refuse(OutcomeDeny, http.StatusUnauthorized, CodeUnknownKey)
+		return nil
+	case q.who.Refusal == CodeAnonymous:
+		d.Outcome, d.Status, d.Code = OutcomeAnswer, http.StatusOK, CodeOK
+		return nil
+	}
+	login := *q.req
+	login.Kind, login.Method, login.Path = KindPing, http.MethodGet, "/v2/"
+	q.req = &login
+	return q.resource(reg)
 }
 
 // resource decides about one thing: a manifest, a blob, a tag list, a version, or a login.

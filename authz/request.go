@@ -19,6 +19,7 @@ const (
 	KindReferrers               // end-12: by Digest, with ArtifactType
 	KindCatalog                 // GET /v2/_catalog, with N and Last
 	KindVersion                 // no HTTP: may Product be had at Version? (`ask`, who-can, portals)
+	KindToken                   // GET or POST TokenPath: a login, for a bearer token; with Service and Pulls
 )
 
 // String returns the name used in records, metrics and input.resource.kind.
@@ -38,6 +39,8 @@ func (k Kind) String() string {
 		return "referrers"
 	case KindCatalog:
 		return "catalog"
+	case KindToken:
+		return "token"
 	case KindVersion:
 		return "version"
 	default:
@@ -53,7 +56,7 @@ func (k Kind) Action() string {
 		return "pull"
 	case KindTags, KindReferrers, KindCatalog:
 		return "list"
-	case KindPing:
+	case KindPing, KindToken:
 		return "ping"
 	default:
 		return ""
@@ -81,6 +84,12 @@ type Request struct {
 
 	Product, Version string // KindVersion only
 
+	Service string   // KindToken: what the token is asked for; "" when not given
+	Pulls   []string // KindToken: the names that pulling is asked for, each once; grammar of a name with or without host:port
+	// TokenPath is where tokens are to be had on every host; "" when there are none. A caller
+	// nobody knows is then told to get one there.
+	TokenPath string
+
 	Credential Credential
 	Identity   Identity   // verified by the proxy, never read from headers a client can set
 	Address    netip.Addr // the client's; the zero Addr when the transport does not say
@@ -91,17 +100,32 @@ type Request struct {
 type CredentialKind uint8
 
 const (
-	CredentialInvalid CredentialKind = iota // a header that holds no well-formed key: unknown_key
-	CredentialNone                          // no header, or Basic with an empty password: anonymous
-	CredentialKey                           // a key with the right form and checksum; Hash is set
+	CredentialInvalid      CredentialKind = iota // a header that holds no well-formed key: unknown_key
+	CredentialNone                               // no header, or Basic with an empty password: anonymous
+	CredentialKey                                // a key with the right form and checksum; Hash is set
+	CredentialToken                              // a bearer token with a signature of ours; Token is set, and Hash unless it is Anybody's
+	CredentialInvalidToken                       // a bearer token that is none of ours: unknown_key
 )
 
 // Credential is what is left of an Authorization header. The key itself is dropped in
 // package classify: nothing that is cached, logged or recorded can hold it.
 type Credential struct {
-	Kind CredentialKind
-	Hash [sha256.Size]byte // SHA-256 of the whole key
+	Kind  CredentialKind
+	Hash  [sha256.Size]byte // SHA-256 of the whole key; of a token, that of the key it was given for
+	Token Token
 }
+
+// Token is what a bearer token says (docs/design/bearer-tokens.md). It proves who asks and
+// grants nothing.
+type Token struct {
+	Customer string // whose key it was given for; Anybody for one that was given without
+	Audience string // the host it is for, as Request.Host
+	// It is good in [NotBefore, Expires), Unix seconds.
+	NotBefore, Expires int64
+}
+
+// Anybody is who a token names that was given to somebody without a key. No customer has this id.
+const Anybody = "anonymous"
 
 // Identity is a caller that the proxy has verified itself.
 type Identity struct {
@@ -116,5 +140,5 @@ func (i Identity) IsZero() bool { return i == Identity{} }
 type Subject struct {
 	Customer string // "" for everybody who is not a known customer
 	Key      string // key id, or "jwt", "mtls"; "" without a customer
-	Via      string // key, jwt, mtls, anonymous
+	Via      string // key, token, jwt, mtls, anonymous
 }

@@ -36,7 +36,9 @@ type Inbound struct {
 	// Headers are all of the message's, in order, pseudo headers (":authority") included where
 	// the transport has them. A header that was sent twice is there twice, or once with its
 	// values joined by commas.
-	Headers  []Header
+	Headers []Header
+	// Body is that of a POST to the token route, if the transport has it; no other is looked at.
+	Body     []byte
 	Address  netip.Addr     // of the peer that the proxy saw; the zero Addr when unknown
 	Identity authz.Identity // verified by the proxy
 	Via      string         // as in authz.Request
@@ -55,6 +57,16 @@ type ClientAddress struct {
 // is ready.
 type Classifier struct {
 	ClientAddress ClientAddress
+	// TokenPath is the route of bearer tokens, "" when there are none; then Tokens is required.
+	TokenPath string
+	Tokens    Tokens
+}
+
+// Tokens tells bearer tokens that were made here from others. Implemented by package token.
+type Tokens interface {
+	// Read returns what a token says, of kind CredentialToken, or false when it is none of ours. It
+	// does not ask whether the token is still good.
+	Read(token string) (authz.Credential, bool)
 }
 
 // Classify is (&Classifier{}).Classify(in).
@@ -62,9 +74,9 @@ func Classify(in *Inbound) *authz.Request { return new(Classifier).Classify(in) 
 
 // Classify never fails: what it does not understand is KindMalformed. The verb is looked at
 // before anything else, then the headers that may be sent once only, then the target.
-// The result shares no memory with in but strings, and holds no secret: a well-formed key
-// anywhere in the target, also percent-encoded, is a malformed request whose Path has the
-// key cut out. A Method that is none of HTTP's is "?".
+// The result shares no memory with in but strings, and holds no secret: a well-formed key or a
+// token of ours anywhere in the target, also percent-encoded, is a malformed request whose Path
+// has it cut out. A Method that is none of HTTP's is "?".
 func (c *Classifier) Classify(in *Inbound) *authz.Request {
 	host, _ := redact(strings.ToLower(in.Host))
 	r := &authz.Request{
@@ -74,19 +86,25 @@ func (c *Classifier) Classify(in *Inbound) *authz.Request {
 		Identity: in.Identity,
 		Address:  c.address(in),
 		Via:      in.Via,
+
+		TokenPath: c.TokenPath,
 	}
 	var leaks bool
 	r.Path, leaks = redact(in.Target)
 	r.Path = cut(r.Path, maxTarget)
 
-	once := singles(in)
+	once := c.singles(in)
 	r.Credential = once.credential
+	path, query, _ := strings.Cut(in.Target, "?")
+	forToken := c.TokenPath != "" && path == c.TokenPath
 	switch {
-	case in.Method != "GET" && in.Method != "HEAD":
+	case in.Method != "GET" && in.Method != "HEAD" && !(in.Method == "POST" && forToken):
 		r.Method = knownMethod(in.Method)
 		r.Kind = authz.KindUnsupported
 	case once.malformed || leaks || len(in.Target) > maxTarget:
 		r.Kind = authz.KindMalformed
+	case forToken:
+		parseTokenRequest(r, in, query)
 	default:
 		parseTarget(r, in.Target)
 	}
@@ -103,7 +121,7 @@ type once struct {
 // disagree which one counts. So is a comma in one: Envoy joins these two by commas in both of
 // its encodings, and neither a key nor an authority has a comma. A Host beside the authority
 // must be the same bytes.
-func singles(in *Inbound) once {
+func (c *Classifier) singles(in *Inbound) once {
 	var authorizations, hosts int
 	o := once{credential: authz.Credential{Kind: authz.CredentialNone}}
 	for i := range in.Headers {
@@ -111,7 +129,7 @@ func singles(in *Inbound) once {
 		switch {
 		case strings.EqualFold(h.Name, "authorization"):
 			authorizations++
-			o.credential = credential(h.Value)
+			o.credential = c.credential(h.Value)
 			o.malformed = o.malformed || strings.IndexByte(h.Value, ',') >= 0
 		case strings.EqualFold(h.Name, "host"), h.Name == ":authority":
 			hosts++

@@ -24,13 +24,19 @@ const maxAuthorization = 2048
 // basic is strict: padding is required and its spare bits are zero.
 var basic = base64.StdEncoding.Strict()
 
-// credential reduces an Authorization value to what may be kept of it. Only Basic can hold
-// a key, as the password, which is everything behind the first colon (RFC 7617); the user
-// name is ignored but may not hold control characters. An empty password is no credential:
-// containers/image sends one to be challenged.
-func credential(value string) authz.Credential {
+// credential reduces an Authorization value to what may be kept of it. Bearer holds a token, where
+// there are any. Only Basic can hold a key, as the password, which is everything behind the first
+// colon (RFC 7617); the user name is ignored but may not hold control characters. An empty password
+// is no credential: containers/image sends one to be challenged.
+func (c *Classifier) credential(value string) authz.Credential {
 	invalid := authz.Credential{Kind: authz.CredentialInvalid}
 	scheme, token, ok := strings.Cut(value, " ")
+	if ok && c.TokenPath != "" && strings.EqualFold(scheme, "bearer") {
+		if known, ok := c.Tokens.Read(strings.TrimLeft(token, " ")); ok {
+			return known
+		}
+		return authz.Credential{Kind: authz.CredentialInvalidToken}
+	}
 	if !ok || !strings.EqualFold(scheme, "basic") || len(value) > maxAuthorization {
 		return invalid
 	}
@@ -53,15 +59,21 @@ func credential(value string) authz.Credential {
 			colon = i
 		}
 	}
-	switch {
-	case colon < 0:
-		return invalid
-	case colon == len(plain)-1:
-		return authz.Credential{Kind: authz.CredentialNone}
-	case !isKey(plain[colon+1:]):
+	if colon < 0 {
 		return invalid
 	}
-	return authz.Credential{Kind: authz.CredentialKey, Hash: sha256.Sum256(plain[colon+1:])}
+	return password(plain[colon+1:])
+}
+
+// password reduces what should be a key.
+func password(plain []byte) authz.Credential {
+	switch {
+	case len(plain) == 0:
+		return authz.Credential{Kind: authz.CredentialNone}
+	case !isKey(plain):
+		return authz.Credential{Kind: authz.CredentialInvalid}
+	}
+	return authz.Credential{Kind: authz.CredentialKey, Hash: sha256.Sum256(plain)}
 }
 
 // isKey reports whether b has the form of a key and the right checksum.
@@ -94,7 +106,10 @@ func isKey[T string | []byte](b T) bool {
 	return crc32.ChecksumIEEE([]byte(body)) == sum
 }
 
-// redact cuts every key out of a request target or host and reports whether there was one.
+// tokenPrefix is how every token of ours begins: {"alg":"EdDSA","kid": in base64url.
+const tokenPrefix = "eyJhbGciOiJFZERTQSIsImtpZCI6"
+
+// redact cuts every key and every token out of a request target or host and reports whether there was one.
 // People paste keys into URLs; a record must not keep them. Where one only appears when
 // percent-encoding is undone, the query or, if it is before that, all of it is cut.
 func redact(target string) (string, bool) {
@@ -114,11 +129,8 @@ func redact(target string) (string, bool) {
 }
 
 func redactPlain(target string) (string, bool) {
+	target, leaks := redactTokens(target)
 	at := strings.Index(target, keyPrefix)
-	if at < 0 {
-		return target, false
-	}
-	leaks := false
 	for at >= 0 && at+keySize <= len(target) {
 		next := at + len(keyPrefix)
 		if isKey(target[at : at+keySize]) {
@@ -131,6 +143,23 @@ func redactPlain(target string) (string, bool) {
 	}
 	return target, leaks
 }
+
+// redactTokens cuts tokens, from their beginning to the first byte that a token cannot have.
+func redactTokens(target string) (string, bool) {
+	before, rest, leaks := strings.Cut(target, tokenPrefix)
+	if !leaks {
+		return target, false
+	}
+	var b strings.Builder
+	for found := true; found; {
+		b.WriteString(before + "REDACTED")
+		before, rest, found = strings.Cut(strings.TrimLeft(rest, tokenBytes), tokenPrefix)
+	}
+	b.WriteString(before)
+	return b.String(), true
+}
+
+const tokenBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_."
 
 // encodings is how often percent-encoding is undone in search of a key: programs that encode
 // what is encoded already do it once or twice.

@@ -56,7 +56,9 @@ type Config struct {
 	Decider     Decider
 	Classifier  *classify.Classifier // nil means the zero Classifier
 	Credentials Credentials          // nil means none: the client's key is removed, nothing replaces it
-	Logger      *slog.Logger         // nil means slog.Default
+	// Reply says a decision in HTTP; nil means reply.For.
+	Reply  func(*authz.Request, *authz.Decision) *reply.Reply
+	Logger *slog.Logger // nil means slog.Default
 
 	// Drain is how long requests under way may take at the end; 0 means 5 s.
 	Drain time.Duration
@@ -80,6 +82,9 @@ func New(cfg Config) (*Server, error) {
 	}
 	if cfg.Classifier == nil {
 		cfg.Classifier = new(classify.Classifier)
+	}
+	if cfg.Reply == nil {
+		cfg.Reply = reply.For
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -180,7 +185,7 @@ func (s *Server) check(ctx context.Context, in *incoming) (out *authv3.CheckResp
 		r = s.cfg.Classifier.Classify(message)
 	}
 	d := s.cfg.Decider.Decide(ctx, r)
-	p := reply.For(r, d)
+	p := s.cfg.Reply(r, d)
 	if p.Allow {
 		if message == nil {
 			return response(reply.For(nil, nil)) // nobody allows what nobody could read

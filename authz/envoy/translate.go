@@ -28,6 +28,10 @@ func inbound(req *authv3.CheckRequest) *classify.Inbound {
 		Address:  address(attributes.GetSource()),
 		Identity: identity(attributes),
 		Via:      via,
+		Body:     http.GetRawBody(), // pack_as_bytes
+	}
+	if in.Body == nil {
+		in.Body = []byte(http.GetBody())
 	}
 	if list := http.GetHeaderMap(); list != nil {
 		in.Headers = make([]classify.Header, 0, len(list.GetHeaders()))

@@ -26,6 +26,13 @@ var (
 		Customer: "check the image name, tag and digest, without escapes, extra slashes or upper-case names",
 		Vendor:   "See that no proxy in between rewrites paths",
 	}
+	doorTokenRequest = Door{
+		Code:     authz.CodeMalformed,
+		Meaning:  "A request for a bearer token that is none: another grant than `password` or `refresh_token`, two credentials, more than 16 scopes, too long.",
+		Says:     "the request for a token is not understood",
+		Customer: "log in with any user name and your license key as the password",
+		Vendor:   "Envoy passes the body of such a request on only where `with_request_body` says so, as in `examples/envoy`",
+	}
 	doorVerb = Door{
 		Code:     authz.CodeUnsupported,
 		Meaning:  "A verb other than GET and HEAD.",
@@ -51,6 +58,13 @@ var (
 		Says:     "this key is not known, check it for typing errors",
 		Customer: login,
 		Vendor:   "Add the key's hash to the customer's `keys`; a new key counts from the next bundle on",
+	}
+	doorToken = Door{
+		Code:     authz.CodeUnknownKey,
+		Meaning:  "A bearer token that is forged, of another host, past its end, or whose key is gone.",
+		Says:     "this token is not good here or no longer",
+		Customer: login,
+		Vendor:   "Clients get a new one by themselves; if not, see whether the key is still there",
 	}
 	doorKeyExpired = Door{
 		Code:     authz.CodeKeyExpired,
@@ -131,8 +145,8 @@ const login = "log in with 'docker login {host}', any user name, and your licens
 // is the caller's.
 func Doors() []Door {
 	return []Door{
-		doorAnonymous, doorUnknownKey, doorKeyExpired, doorKeyScope, doorLimit, doorRepository, doorManifest, doorBlob,
-		doorMalformed, doorVerb, doorRoute, doorRateLimited, doorNotReady, doorStale, doorInternal,
+		doorAnonymous, doorUnknownKey, doorToken, doorKeyExpired, doorKeyScope, doorLimit, doorRepository, doorManifest, doorBlob,
+		doorMalformed, doorTokenRequest, doorVerb, doorRoute, doorRateLimited, doorNotReady, doorStale, doorInternal,
 	}
 }
 
@@ -140,10 +154,16 @@ func Doors() []Door {
 func doorOf(status int, r *authz.Request, c authz.Code) *Door {
 	switch status {
 	case 400:
+		if asksForToken(r) {
+			return &doorTokenRequest
+		}
 		return &doorMalformed
 	case 401:
 		switch c {
 		case authz.CodeUnknownKey:
+			if isToken(r) {
+				return &doorToken
+			}
 			return &doorUnknownKey
 		case authz.CodeKeyExpired:
 			return &doorKeyExpired

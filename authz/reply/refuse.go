@@ -22,9 +22,13 @@ func refuse(r *authz.Request, d *authz.Decision) *Reply {
 	p := &Reply{Status: status, Headers: common(d, "application/json", "no-store")}
 	switch status {
 	case 401:
-		p.Headers = append(p.Headers, Header{"www-authenticate", `Basic realm="pullgate"`})
+		p.Headers = append(p.Headers, Header{"www-authenticate", challenge(r, d)})
 	case 405:
-		p.Headers = append(p.Headers, Header{"allow", "GET, HEAD"}) // RFC 9110, 15.5.6
+		allow := "GET, HEAD" // RFC 9110, 15.5.6
+		if asksForToken(r) {
+			allow += ", POST"
+		}
+		p.Headers = append(p.Headers, Header{"allow", allow})
 	case 429:
 		p.Headers = append(p.Headers, Header{"retry-after", strconv.Itoa(retryRateLimited)})
 	case 503:

@@ -206,6 +206,15 @@ func answer(r *authz.Request, d *authz.Decision) *Reply {
 	return p
 }
 
+// Token is For with body, a token, as the answer. Only a decision to give one has it.
+func Token(r *authz.Request, d *authz.Decision, body []byte) *Reply {
+	p := For(r, d)
+	if r.Kind == authz.KindToken && d.Outcome == authz.OutcomeAnswer && len(body) > 0 {
+		p.Status, p.Headers, p.Body = 200, common(d, "application/json", "no-store"), body
+	}
+	return p
+}
+
 // common are the headers of everything pullgate writes itself.
 func common(d *authz.Decision, contentType, cache string) []Header {
 	h := make([]Header, 0, 8)

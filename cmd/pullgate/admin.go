@@ -12,21 +12,23 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/audit"
+	"github.com/pullgate/pullgate/authz/token"
 )
 
 // maxDecisionsPage bounds one answer of /v1/decisions.
 const maxDecisionsPage = 1000
 
-// adminHandler serves the admin port: its read-only paths and, unless they have a port of their own,
-// the registries' notifications.
+// adminHandler serves the admin port: its read-only paths, tokens for proxies that send customers
+// there, and, unless they have a port of their own, the registries' notifications.
 func (sc *sidecar) adminHandler() http.Handler {
-	admin := adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data))
-	if sc.webhooks != nil {
-		return admin
-	}
 	mux := http.NewServeMux()
-	mux.Handle("/v1/webhooks/", sc.webhook)
-	mux.Handle("/", admin)
+	mux.Handle("/", adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data)))
+	if sc.webhooks == nil {
+		mux.Handle("/v1/webhooks/", sc.webhook)
+	}
+	if sc.tokens != nil {
+		mux.Handle(sc.classifier.TokenPath, &token.Handler{Decider: sc.gate, Classifier: sc.classifier, Issuer: sc.tokens})
+	}
 	return mux
 }
 

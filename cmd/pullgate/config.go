@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pullgate/pullgate/authz/token"
 	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
@@ -21,8 +23,8 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// settings is the configuration of a running pullgate. Every field but Credentials, Webhooks and
-// ClientAddress has a flag of the same name; a flag wins over PULLGATE_NAME in the
+// settings is the configuration of a running pullgate. Every field but Credentials, Webhooks,
+// ClientAddress and Bearer has a flag of the same name; a flag wins over PULLGATE_NAME in the
 // environment, which wins over the file. Nothing is reloaded but the license directory,
 // which is watched, and password files, which are read again when they change.
 type settings struct {
@@ -58,6 +60,8 @@ type settings struct {
 	webhookAt map[string]error // where each is written, for messages
 	// ClientAddress says where the client's address is found when Envoy is not the first proxy.
 	ClientAddress clientAddressSettings
+	// Bearer lets clients log in for a token instead of sending their key with every request.
+	Bearer bearerSettings
 }
 
 type credentialSettings struct {
@@ -187,6 +191,7 @@ func (s *settings) validate() []error {
 	if s.ClientAddress.TrustedHops < 0 || s.ClientAddress.Header == "" && s.ClientAddress.TrustedHops != 0 {
 		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
 	}
+	errs = append(errs, s.Bearer.validate()...)
 	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
 		c := s.Credentials[id]
 		anonymous := c.Username == "" && c.PasswordFile == "" && c.PasswordEnv == "" && c.Attach == nil && (len(c.Redirects) > 0 || c.Insecure)
@@ -204,8 +209,8 @@ func (s *settings) validate() []error {
 
 type fileValue struct{ text, where string }
 
-// readConfigFile reads pullgate.yaml: one key per flag, with _ for -, plus credentials, webhooks and
-// client_address. Every mistake is reported with its place.
+// readConfigFile reads pullgate.yaml: one key per flag, with _ for -, plus credentials, webhooks,
+// client_address and bearer. Every mistake is reported with its place.
 func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]fileValue, error) {
 	if path == "" {
 		return nil, nil
@@ -254,6 +259,9 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 			continue
 		case "client_address":
 			errs = append(errs, decodeStrict(value, &s.ClientAddress, at)...)
+			continue
+		case "bearer":
+			errs = append(errs, decodeStrict(value, &s.Bearer, at)...)
 			continue
 		}
 		name := strings.ReplaceAll(key.Value, "_", "-")
@@ -395,6 +403,9 @@ func (s *settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("credentials.%s: environment variable %s is not set", id, c.PasswordEnv))
 		}
 	}
+	if _, err := s.Bearer.issuer(nil); err != nil {
+		errs = append(errs, err)
+	}
 	for _, path := range []string{s.GRPCCert, s.GRPCKey, s.GRPCClientCA} {
 		if path == "" {
 			continue
@@ -430,6 +441,9 @@ func (s *settings) print(cmd *cobra.Command, from origin) error {
 	}
 	if s.ClientAddress.Header != "" {
 		fmt.Fprintf(w, "client_address:\t%s\t# %d trusted hops\n", s.ClientAddress.Header, s.ClientAddress.TrustedHops)
+	}
+	if s.Bearer.Enabled {
+		fmt.Fprintf(w, "bearer:\t%s\t# tokens for %s, keys %s\n", s.Bearer.path(), cmp.Or(s.Bearer.TTL, token.DefaultTTL), strings.Join(s.Bearer.Keys, ", "))
 	}
 	return w.Flush()
 }

@@ -42,6 +42,7 @@ var mayImport = map[string][]string{
 	"authz/redisstore": {"authz"},
 	"authz/memstore":   {"authz"},
 	"authz/upstream":   {"authz"},
+	"authz/token":      {"authz", "authz/classify", "authz/reply"},
 	"authz/envoy":      {"authz", "authz/classify", "authz/reply"},
 	"authz/forward":    {"authz", "authz/classify", "authz/reply"},
 	"authz/console":    {"authz", "authz/audit"},
@@ -53,7 +54,7 @@ var mayImport = map[string][]string{
 
 	"cmd/pullgate": {
 		"authz", "authz/audit", "authz/authztest", "authz/classify", "authz/console", "authz/engine", "authz/envoy", "authz/forward",
-		"authz/memstore", "authz/redisstore", "authz/reply", "authz/upstream",
+		"authz/memstore", "authz/redisstore", "authz/reply", "authz/token", "authz/upstream",
 		"bundle", "bundle/compile", "bundle/index", "bundle/license", "bundle/serve", "policies", "policies/version",
 		"sync/catalog", "sync/publish", "sync/pull", "sync/source",
 	},

@@ -79,7 +79,7 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 	root.AddCommand(
 		initCommand(), checkCommand(), testCommand(),
 		decideCommand(), explainCommand(), whatCanCommand(), whoCanCommand(),
-		bundleCommand(), catalogCommand(), keyCommand(),
+		bundleCommand(), catalogCommand(), keyCommand(), tokenCommand(),
 		rulesCommand(), serveCommand(), decisionsCommand(), configCommand(), versionCommand(),
 	)
 	// A command that only holds others does nothing by itself. cobra would print its help and

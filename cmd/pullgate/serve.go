@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/pullgate/pullgate/authz/engine"
 	"github.com/pullgate/pullgate/authz/envoy"
 	"github.com/pullgate/pullgate/authz/memstore"
+	"github.com/pullgate/pullgate/authz/token"
 	"github.com/pullgate/pullgate/authz/upstream"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/publish"
@@ -94,6 +94,9 @@ type sidecar struct {
 	webhook   http.Handler
 	grpc      *envoy.Server
 	crawls    *crawls
+
+	classifier *classify.Classifier
+	tokens     *token.Issuer // nil when there are none
 }
 
 // serve runs until ctx is done, then shuts down in order: readiness, listeners, requests
@@ -118,9 +121,7 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
-	group.Go(func() error {
-		return serveAdmin(gctx, sc.admin, sc.adminHandler())
-	})
+	group.Go(func() error { return serveAdmin(gctx, sc.admin, sc.adminHandler()) })
 	group.Go(func() error { return sc.serveWebhooks(gctx) })
 	group.Go(func() error { return sc.watch(gctx) })
 	group.Go(func() error { return sc.crawls.Run(gctx) })
@@ -174,6 +175,10 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records,
 		Instance: cfg.Instance, Logger: log, Registerer: reg, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
+	if sc.tokens, err = cfg.Bearer.issuer(reg); err != nil {
+		return nil, err
+	}
+	sc.classifier = cfg.classifier(sc.tokens)
 	signer, ring, err := ownKey()
 	if err != nil {
 		return nil, err
@@ -189,11 +194,15 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	if sc.webhooks, err = cfg.listenWebhooks(); err != nil {
 		return nil, err
 	}
-	// Last, for only Run closes it.
-	sc.grpc, err = envoy.New(envoy.Config{
+	grpc := envoy.Config{
 		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: credentials, Logger: log, Drain: drainTimeout,
-		Classifier: &classify.Classifier{ClientAddress: classify.ClientAddress{Header: strings.ToLower(cfg.ClientAddress.Header), TrustedHops: cfg.ClientAddress.TrustedHops}},
-	})
+		Classifier: sc.classifier,
+	}
+	if sc.tokens != nil {
+		grpc.Reply = sc.tokens.Reply
+	}
+	// Last, for only Run closes it.
+	sc.grpc, err = envoy.New(grpc)
 	if err != nil {
 		return nil, fmt.Errorf("--grpc-addr: %w", err)
 	}
