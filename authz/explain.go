@@ -7,9 +7,9 @@ import (
 )
 
 // Explain decides a request as Decide does, without caches, and says how the decision came
-// about. Nothing is recorded and the decision has no id. The Explanation has no Asked where the
-// policy had no part or failed. The error is that the explanation could not be made; the
-// decision stands.
+// about, or why the policy could not decide. Nothing is recorded and the decision has no id. The
+// Explanation has no Asked where the policy had no part. The error is that the explanation could
+// not be made; the decision stands.
 func (g *Gate) Explain(ctx context.Context, r *Request) (*Decision, *Explanation, error) {
 	frozen := &Gate{cfg: g.cfg, metrics: g.metrics}
 	frozen.cfg.Cache, frozen.cfg.Shared = nil, nil
@@ -22,9 +22,6 @@ func (g *Gate) Explain(ctx context.Context, r *Request) (*Decision, *Explanation
 	frozen.cfg.Engine = witnessed{w}
 	d := frozen.decide(ctx, r)
 	x := explanationOf(gen, r, d)
-	if d.Outcome == OutcomeError {
-		return d, x, nil
-	}
 	for _, asked := range w.asked {
 		reasoning, err := asked.reasoning(ctx, gen, r.Kind)
 		if err != nil {
@@ -86,10 +83,19 @@ type witness struct {
 
 func (w *witness) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
 	v, err := w.Generation.Evaluate(ctx, in)
-	if err == nil {
-		w.asked = append(w.asked, judged{in, v})
+	failed := err
+	if err == nil && (v.Code == "" || v.Code == CodeInternalError) {
+		failed = errNoVerdict
 	}
+	w.asked = append(w.asked, judged{in, v, failed})
 	return v, err
+}
+
+// Visible is asked about what was evaluated last.
+func (w *witness) Visible(ctx context.Context, in *Input) ([]int, int64, error) {
+	indexes, until, err := w.Generation.Visible(ctx, in)
+	w.asked[len(w.asked)-1].failed = err
+	return indexes, until, err
 }
 
 // witnessed is an engine that has a witness, or nothing.
@@ -102,35 +108,51 @@ func (e witnessed) Generation() Generation {
 	return e.w
 }
 
-// judged is one question to the policy with its answer.
+// judged is one question to the policy with its answer, or why there is none.
 type judged struct {
 	in      *Input
 	verdict Verdict
+	failed  error
 }
 
 // ErrNotExplained is that a policy explains another verdict than it gives, or none at all.
 var ErrNotExplained = errors.New("the policy does not explain its verdict")
 
-// reasoning asks how the answer came about.
+// reasoning asks how the answer came about. Of the many answers about a catalog and about
+// referrers it tells the outcome alone, unless it is that there is none.
 func (j *judged) reasoning(ctx context.Context, gen Generation, kind Kind) (*Reasoning, error) {
 	out := &Reasoning{}
-	if kind != KindCatalog {
+	ofReferrer := kind == KindReferrers && j.in.Kind != kind
+	oneOfMany := ofReferrer || kind == KindCatalog
+	if !oneOfMany || j.failed != nil {
 		e, ok := gen.(Explainer)
 		if !ok {
 			return nil, ErrNotExplained
 		}
 		var err error
-		if out, err = e.Explain(ctx, j.in); err != nil {
+		if out, err = e.Explain(ctx, j.in, j.failed); err != nil {
 			return nil, err
 		}
-		if v := &out.Verdict; v.Allow != j.verdict.Allow || v.Code != j.verdict.Code || v.License != j.verdict.License || v.Grant != j.verdict.Grant || v.Until != j.verdict.Until {
-			return nil, fmt.Errorf("%w: %s %s is explained as %s %s", ErrNotExplained, j.verdict.Code, j.verdict.Grant, v.Code, v.Grant)
+		if j.failed == nil && !out.Verdict.same(&j.verdict) {
+			return nil, fmt.Errorf("%w: %s %s is explained as %s %s", ErrNotExplained, j.verdict.Code, j.verdict.Grant, out.Verdict.Code, out.Verdict.Grant)
 		}
-		if kind != KindTags {
+		if kind != KindTags && kind != KindCatalog {
 			out.Candidates = j.in.Target.Candidates
 		}
 	}
 	out.Verdict, out.Subject = j.verdict, j.in.Subject
+	if j.failed != nil {
+		out.Verdict = unasked()
+		out.Verdict.Code = CodeInternalError
+	}
 	out.Repository = j.in.Target.Resource.Repository
+	if ofReferrer {
+		out.Digest = j.in.Target.Resource.Digest
+	}
 	return out, nil
+}
+
+// same reports whether two verdicts are one answer for the same reason.
+func (v *Verdict) same(other *Verdict) bool {
+	return v.Allow == other.Allow && v.Code == other.Code && v.License == other.License && v.Grant == other.Grant && v.Until == other.Until
 }

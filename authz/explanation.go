@@ -5,7 +5,10 @@ import "context"
 // Explainer is a Generation that can say how its policy comes to a verdict. It takes far longer
 // than Evaluate; it is for people's questions, never for a request.
 type Explainer interface {
-	Explain(context.Context, *Input) (*Reasoning, error)
+	// Explain explains the verdict that Evaluate gives. failed is the error of Evaluate, or of
+	// Visible, when there is none: then the Reasoning has Failure and, as far as it can be told,
+	// the rules at fault and how grants fare without them.
+	Explain(ctx context.Context, in *Input, failed error) (*Reasoning, error)
 }
 
 // Explanation says how a decision came about: what was found out about the question, and what
@@ -27,16 +30,23 @@ type Explanation struct {
 	Tags  int // of a tag list: how many tags could be listed
 
 	// Asked is what the policy was asked: nothing when the request was answered before, once for
-	// most kinds, once for each repository for KindCatalog.
+	// most kinds, once for each repository for KindCatalog, and for KindReferrers once more for
+	// those referrers that have the same candidates. Where it came to no verdict about a resource that is not the customer's, it
+	// was asked again, as about nobody.
 	Asked []Reasoning
 }
 
 // Reasoning is what the policy considered for one verdict: the value of
-// data.pullgate.explanation. For KindCatalog it has Repository, Subject and Verdict only.
+// data.pullgate.explanation. For the repositories of KindCatalog, and for referrers, it has
+// Repository, Digest, Subject and Verdict only, unless there is a Failure.
 type Reasoning struct {
 	Repository string
+	Digest     string  // of a referrer, the first of those asked about together; else ""
 	Subject    Subject // as whom the policy was asked
 	Verdict    Verdict
+	// Failure is why the policy came to no verdict, with values of the request; else "". The
+	// Verdict then refuses with internal_error, and there is no Reported.
+	Failure    string
 	Candidates []Candidate // shared, not to be changed
 
 	Banned   bool
@@ -123,4 +133,13 @@ type VendorReasoning struct {
 	Header []Header
 	// Boundary are the instants at which they may change, past ones too.
 	Boundary []int64
+	// Faults are rules that contribute nothing because they fail, or something of another shape
+	// than their kind has. Where the verdict depends on one there is a Failure.
+	Faults []RuleFault
+}
+
+// RuleFault is what is wrong with a vendor rule.
+type RuleFault struct {
+	Rule string // vendor.<package>.<kind>
+	Why  string // with the values
 }

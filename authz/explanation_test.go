@@ -9,16 +9,21 @@ import (
 // explaining is a generation that explains whatever verdict it is told to.
 type explaining struct {
 	*fakeGeneration
-	explain func(*Input) (*Reasoning, error)
+	explain func(*Input, error) (*Reasoning, error)
 }
 
 func (g *explaining) Generation() Generation { return g }
 
-func (g *explaining) Explain(_ context.Context, in *Input) (*Reasoning, error) { return g.explain(in) }
+func (g *explaining) Explain(_ context.Context, in *Input, failed error) (*Reasoning, error) {
+	return g.explain(in, failed)
+}
 
 // same explains the verdict that the fake generation gives.
-func same(g *fakeGeneration) func(*Input) (*Reasoning, error) {
-	return func(in *Input) (*Reasoning, error) {
+func same(g *fakeGeneration) func(*Input, error) (*Reasoning, error) {
+	return func(in *Input, failed error) (*Reasoning, error) {
+		if failed != nil {
+			return &Reasoning{Failure: failed.Error()}, nil
+		}
 		v, err := g.Evaluate(context.Background(), in)
 		return &Reasoning{Verdict: v, Licenses: 3}, err
 	}
@@ -96,12 +101,11 @@ func TestExplainWithoutAPolicy(t *testing.T) {
 		r      *Request
 		code   Code
 	}{
-		"malformed":       {g, with(kind(KindMalformed)), CodeMalformed},
-		"unsupported":     {g, with(kind(KindUnsupported)), CodeUnsupported},
-		"another host":    {g, with(func(r *Request) { r.Host = "elsewhere.example" }), CodeUnknownRepository},
-		"no bundle":       {witnessed{}, pull(), CodeNotReady},
-		"an old bundle":   {newExplaining(func(g *fakeGeneration) { g.notAfter = noon }), pull(), CodeStale},
-		"a rule at fault": {newExplaining(func(g *fakeGeneration) { g.evaluate = failing }), pull(), CodeInternalError},
+		"malformed":     {g, with(kind(KindMalformed)), CodeMalformed},
+		"unsupported":   {g, with(kind(KindUnsupported)), CodeUnsupported},
+		"another host":  {g, with(func(r *Request) { r.Host = "elsewhere.example" }), CodeUnknownRepository},
+		"no bundle":     {witnessed{}, pull(), CodeNotReady},
+		"an old bundle": {newExplaining(func(g *fakeGeneration) { g.notAfter = noon }), pull(), CodeStale},
 	} {
 		d, x, err := newBench(g.fakeGeneration, engineOf(tt.engine)).Explain(t.Context(), tt.r)
 		if err != nil || d.Code != tt.code || x == nil || len(x.Asked) != 0 {
@@ -111,6 +115,65 @@ func TestExplainWithoutAPolicy(t *testing.T) {
 }
 
 func failing(context.Context, *Input) (Verdict, error) { return Verdict{}, errors.New("boom") }
+
+// Why there is no decision is explained too, and what was asked instead.
+func TestExplainOfAFailure(t *testing.T) {
+	forNobody := func(ctx context.Context, in *Input) (Verdict, error) {
+		if in.Subject.Customer != "" {
+			return failing(ctx, in)
+		}
+		return Verdict{Code: CodeAnonymous, Until: Never, Ends: Never}, nil
+	}
+	stranger := func(g *fakeGeneration) { g.evaluate, g.named = forNobody, false }
+	for name, tt := range map[string]struct {
+		gen     func(*fakeGeneration)
+		kind    Kind
+		code    Code
+		asked   int
+		failure string
+	}{
+		"a rule":        {func(g *fakeGeneration) { g.evaluate = failing }, KindManifest, CodeInternalError, 1, "boom"},
+		"no verdict":    {func(g *fakeGeneration) { g.evaluate = denying("") }, KindManifest, CodeInternalError, 1, errNoVerdict.Error()},
+		"its own code":  {func(g *fakeGeneration) { g.evaluate = denying(CodeInternalError) }, KindBlob, CodeInternalError, 1, errNoVerdict.Error()},
+		"hidden":        {stranger, KindManifest, CodeUnknownRepository, 2, "boom"},
+		"a list hidden": {stranger, KindTags, CodeUnknownRepository, 2, "boom"},
+		"a catalog":     {func(g *fakeGeneration) { g.evaluate, g.repositories = failing, []string{"a", "b"} }, KindCatalog, CodeInternalError, 1, "boom"},
+	} {
+		g := newExplaining(tt.gen)
+		d, x, err := newBench(g.fakeGeneration, engineOf(g)).Explain(t.Context(), with(kind(tt.kind)))
+		if err != nil || d.Code != tt.code || len(x.Asked) != tt.asked {
+			t.Errorf("%s: %v, %s, %+v", name, err, d.Code, x.Asked)
+			continue
+		}
+		if re := &x.Asked[0]; re.Failure != tt.failure || re.Verdict.Allow || re.Verdict.Code != CodeInternalError || re.Verdict.Until != Never || re.Subject.Customer != "acme" {
+			t.Errorf("%s: %+v", name, re)
+		}
+		if last := &x.Asked[tt.asked-1]; tt.asked == 2 && (last.Failure != "" || last.Verdict.Code != CodeAnonymous || last.Subject.Customer != "") {
+			t.Errorf("%s: asked again %+v", name, last)
+		}
+	}
+}
+
+// blind is a generation that cannot tell what is visible.
+type blind struct{ *explaining }
+
+func (g blind) Generation() Generation { return g }
+
+func (blind) Visible(context.Context, *Input) ([]int, int64, error) {
+	return nil, 0, errors.New("boom")
+}
+
+func TestExplainOfAListThatFails(t *testing.T) {
+	g := blind{newExplaining(func(g *fakeGeneration) {
+		g.target = func(*Request) Target {
+			return Target{Repository: true, Candidates: make([]Candidate, 1), Names: []string{"1.4"}}
+		}
+	})}
+	d, x, err := newBench(g.fakeGeneration, engineOf(g)).Explain(t.Context(), with(kind(KindTags)))
+	if err != nil || d.Code != CodeInternalError || len(x.Asked) != 1 || x.Asked[0].Failure != "boom" || x.Asked[0].Verdict.Allow {
+		t.Errorf("%v, %s, %+v", err, d.Code, x.Asked)
+	}
+}
 
 func TestExplainOfSomebodyWithoutARight(t *testing.T) {
 	g := newExplaining(func(g *fakeGeneration) { g.evaluate = denying(CodeNotGranted); g.named = false })
@@ -135,7 +198,7 @@ func TestExplainMustExplainTheVerdict(t *testing.T) {
 		"another until":   func(v *Verdict) { v.Until = 8 },
 	} {
 		g := newExplaining(func(g *fakeGeneration) { g.evaluate = answering(base) })
-		g.explain = func(*Input) (*Reasoning, error) {
+		g.explain = func(*Input, error) (*Reasoning, error) {
 			v := base
 			change(&v)
 			return &Reasoning{Verdict: v}, nil

@@ -56,6 +56,9 @@ func whyReasoning(re *authz.Reasoning) []string {
 	for _, code := range re.Vendor.Grant {
 		lines = append(lines, "a vendor rule grants: "+string(code))
 	}
+	for _, f := range re.Vendor.Faults {
+		lines = append(lines, "a vendor rule is at fault: "+f.Rule+": "+f.Why)
+	}
 	return lines
 }
 

@@ -48,6 +48,11 @@ package vendor.office
 deny contains {"code": "outside", "message": "not from the office"} if not _inside
 
 _inside if startswith(input.request.address, "10.")
+
+boundary contains time.parse_rfc3339_ns(input.resource.product) if {
+	input.subject.customer == "nothing"
+	input.action == "pull"
+}
 -- decisions --
 `
 
@@ -93,8 +98,13 @@ asked as key acme/ci from 127.0.0.1 at 2024-06-01T12:00:00Z
 deny key_scope, status 403; the policy says anonymous
 message: MESSAGE
 candidate app@1.4.0 (channel stable)
-the key's limits leave this out by its address
-a vendor rule denies: vendor.office.outside: not from the office`},
+the key's limits leave this out by its address`},
+		{"a vendor rule at fault", "at 2026-06-01T12:00:00Z\nas nothing\nfrom 10.0.0.7\nask app@1.4.0 allow\n", `
+asked as nothing from 10.0.0.7 at 2026-06-01T12:00:00Z
+deny internal_error, status 503
+cause: evaluate data.pullgate.decision: eval_builtin_error at vendor/office.rego:7 in data.vendor.office.boundary
+no license of customer nothing names app
+a vendor rule is at fault: vendor.office.boundary: rules/office.rego:7: time.parse_rfc3339_ns: parsing time "app" as "2006-01-02T15:04:05Z07:00": cannot parse "app" as "2006"`},
 		{"before the policy", "at 2024-06-01T12:00:00Z\nPUT /v2/acme/app/manifests/1 allow\n", `
 asked as anonymous from 127.0.0.1 at 2024-06-01T12:00:00Z
 deny unsupported, status 405`},

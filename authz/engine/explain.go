@@ -21,9 +21,11 @@ const (
 	explainTime  = 30 * time.Second
 )
 
-// Explain asks how the policy comes to the verdict that Evaluate gives. The query is prepared
-// anew each time: that costs a few milliseconds when somebody asks, and nothing when nobody does.
-func (g *generation) Explain(ctx context.Context, in *authz.Input) (*authz.Reasoning, error) {
+// Explain asks how the policy comes to the verdict that Evaluate gives, or what keeps it from one.
+// Vendor rules are asked before, each by itself, and the explanation is told what they contribute:
+// one that fails is no reason not to explain. Queries are prepared anew each time: that costs a few
+// milliseconds when somebody asks, and nothing when nobody does.
+func (g *generation) Explain(ctx context.Context, in *authz.Input, failed error) (*authz.Reasoning, error) {
 	var candidates *ast.Term
 	switch in.Kind {
 	case authz.KindTags, authz.KindCatalog, authz.KindPing:
@@ -33,27 +35,53 @@ func (g *generation) Explain(ctx context.Context, in *authz.Input) (*authz.Reaso
 			return nil, err
 		}
 	}
-	query, err := prepare(ctx, g.policy.compiler, g.store, policies.ExplainEntrypoint)
+	query := policies.ExplainEntrypoint
+	var faults []authz.RuleFault
+	if len(g.policy.rules) > 0 {
+		contributed, found, err := g.contributed(ctx, in, candidates)
+		if err != nil {
+			return nil, err
+		}
+		faults = found
+		query += " with data.vendor as " + contributed.String()
+	}
+	steps := explainSteps + explainEach*len(in.Target.Candidates)*(1+g.grants(in))
+	v, err := g.explained(ctx, query, in, candidates, newBudget(ctx, steps, explainTime))
+	if err != nil && failed != nil && ctx.Err() == nil {
+		return &authz.Reasoning{Failure: whole(failed), Vendor: authz.VendorReasoning{Rules: g.policy.rules, Faults: withFailed(faults, failed)}}, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	b := newBudget(ctx, explainSteps+explainEach*len(in.Target.Candidates)*(1+g.grants(in)), explainTime)
-	v, err := g.ask(ctx, g.engine.lists, policies.ExplainEntrypoint, &query, in, candidates, b)
-	if err != nil {
-		return nil, err
+	out, err := reasoningOf(v, failed)
+	if err == nil && len(out.Vendor.Rules) > 0 {
+		out.Vendor.Faults = append(out.Vendor.Faults, withFailed(faults, failed)...)
 	}
-	return reasoningOf(v)
+	return out, err
 }
 
-// reasoningOf reads the value of data.pullgate.explanation.
-func reasoningOf(v ast.Value) (*authz.Reasoning, error) {
+// explained evaluates a query for an explanation.
+func (g *generation) explained(ctx context.Context, query string, in *authz.Input, candidates *ast.Term, b *budget) (ast.Value, error) {
+	prepared, err := prepare(ctx, g.policy.compiler, g.store, query)
+	if err != nil {
+		return nil, err
+	}
+	return g.ask(ctx, g.engine.lists, policies.ExplainEntrypoint, &prepared, in, candidates, b)
+}
+
+// reasoningOf reads the value of data.pullgate.explanation. What it says of the decision is left
+// out where the decision failed: the rules that fail were not there for it.
+func reasoningOf(v ast.Value, failed error) (*authz.Reasoning, error) {
 	o, ok := v.(ast.Object)
 	if !ok {
 		return nil, errors.New("the explanation is no object")
 	}
-	verdict, err := verdictOf(member(o, "decision"))
-	if err != nil {
-		return nil, err
+	var verdict authz.Verdict
+	if failed == nil {
+		var err error
+		if verdict, err = verdictOf(member(o, "decision")); err != nil {
+			return nil, err
+		}
 	}
 	plain, err := ast.JSON(v)
 	if err != nil {
@@ -67,7 +95,11 @@ func reasoningOf(v ast.Value) (*authz.Reasoning, error) {
 	if err := json.Unmarshal(text, &doc); err != nil {
 		return nil, fmt.Errorf("the explanation: %w", err)
 	}
-	return doc.reasoning(verdict), nil
+	out := doc.reasoning(verdict)
+	if failed != nil {
+		out.Failure, out.Reported = whole(failed), nil
+	}
+	return out, nil
 }
 
 // explanationDoc is data.pullgate.explanation.
@@ -95,6 +127,7 @@ type explanationDoc struct {
 		Header []authz.Header  `json:"header"`
 
 		Boundary []explainedInstant `json:"boundary"`
+		Fault    []string           `json:"fault"`
 	} `json:"vendor"`
 }
 
@@ -153,6 +186,9 @@ func (d *explanationDoc) reasoning(v authz.Verdict) *authz.Reasoning {
 	}
 	for _, at := range d.Vendor.Boundary {
 		out.Vendor.Boundary = append(out.Vendor.Boundary, int64(at))
+	}
+	for _, rule := range d.Vendor.Fault { // each is well formed by itself
+		out.Vendor.Faults = append(out.Vendor.Faults, authz.RuleFault{Rule: rule, Why: "two values for one header"})
 	}
 	for i := range d.Grants {
 		out.Grants = append(out.Grants, d.Grants[i].considered())

@@ -292,22 +292,32 @@ func (g *generation) ask(ctx context.Context, w *workers, name string, query *re
 	return v, nil
 }
 
-// blame says which rule an evaluation failed in, and how. The message is left out: it may hold
+// ruleError is the failure of a rule. Its cause is for explanations alone: its message may hold
 // values, and what is recorded names rules only.
+type ruleError struct {
+	rule  string // data.<package>.<name>
+	text  string
+	cause *topdown.Error
+}
+
+func (e *ruleError) Error() string { return e.text }
+
+// blame says which rule an evaluation failed in, and how.
 func (g *generation) blame(err error) error {
 	var failed *topdown.Error
 	if !errors.As(err, &failed) || failed.Location == nil {
 		return err
 	}
-	at, rule := failed.Location, ""
+	at, rule, in := failed.Location, "", ""
 	if m := g.policy.compiler.Modules[at.File]; m != nil {
 		for _, r := range m.Rules {
 			if r.Location != nil && r.Location.Row <= at.Row {
-				rule = " in " + r.Ref().String()
+				rule = r.Ref().String()
+				in = " in " + rule
 			}
 		}
 	}
-	return fmt.Errorf("%s at %s:%d%s", failed.Code, at.File, at.Row, rule)
+	return &ruleError{rule: rule, text: fmt.Sprintf("%s at %s:%d%s", failed.Code, at.File, at.Row, in), cause: failed}
 }
 
 // candidates are a target's candidates as the policy reads them, made once for all targets

@@ -42,12 +42,12 @@ func (g asCustomers) Authenticate(hash [32]byte) (authz.Key, bool) {
 }
 
 // Explain passes on to the generation, as an embedded interface does not.
-func (g asCustomers) Explain(ctx context.Context, in *authz.Input) (*authz.Reasoning, error) {
+func (g asCustomers) Explain(ctx context.Context, in *authz.Input, failed error) (*authz.Reasoning, error) {
 	e, ok := g.Generation.(authz.Explainer)
 	if !ok {
 		return nil, authz.ErrNotExplained
 	}
-	return e.Explain(ctx, in)
+	return e.Explain(ctx, in, failed)
 }
 
 type fixedEngine struct{ gen authz.Generation }

@@ -20,11 +20,12 @@ func explainCommand() *cobra.Command {
 		Long: `Asks what decide asks and says how the answer came about: how the request was understood, who
 asks, and every grant of the customer that names the resource with the checks that it passes
 and fails, the values that were compared, which grant is reported and why, and what would
-change the answer. PRODUCT@VERSION asks about a version without HTTP. Nothing is recorded.
+change the answer. Where a vendor rule fails it says which, where and why. PRODUCT@VERSION asks
+about a version without HTTP. Nothing is recorded.
 
 With --license ID instead of a request it prints the resolved schedule of that license.
 
-Exit codes: 0 allowed, 1 denied, 2 could not find out.`,
+Exit codes: 0 allowed, 1 denied or not decided, 2 could not find out.`,
 		Example: `  pullgate explain --licenses licenses --as acme GET https://registry.acme.example/v2/acme/app/manifests/1.4.0
   pullgate explain --licenses licenses --as acme --at 2027-01-05T00:00:00Z app@1.4.0
   pullgate explain --licenses licenses --license acme-app-2026`,
@@ -85,7 +86,10 @@ Exit codes: 0 allowed, 1 denied, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		return a.answered(e.d)
+		if !e.allowed() {
+			return errNo
+		}
+		return nil
 	}
 	return cmd
 }
@@ -112,22 +116,37 @@ type explanation struct {
 	notAfter int64 // of the bundle
 }
 
-// explain asks and explains. What is pullgate's own failure is an error.
+// explain asks and explains, also why the policy could not decide. That it was not asked because
+// there is no bundle to ask is an error.
 func (a *asked) explain(ctx context.Context, r *authz.Request) (*explanation, error) {
 	d, x, err := a.Explain(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	if d.Outcome == authz.OutcomeError {
+	if d.Outcome == authz.OutcomeError && len(x.Asked) == 0 {
 		return nil, a.answered(d)
 	}
 	return &explanation{r: r, d: d, x: x, notAfter: a.bundle.NotAfter()}, nil
 }
 
-// reasoning is that of the one question, nil when the policy was not asked about one thing.
+// reasoning is that of the one question, nil when the policy was not asked about one thing. Where
+// it failed and was asked again as about nobody, it is that of the answer.
 func (e *explanation) reasoning() *authz.Reasoning {
-	if len(e.x.Asked) == 1 && e.r.Kind != authz.KindCatalog {
-		return &e.x.Asked[0]
+	var of *authz.Reasoning
+	for i := range e.x.Asked {
+		if re := &e.x.Asked[i]; re.Digest == "" && e.r.Kind != authz.KindCatalog {
+			of = re
+		}
+	}
+	return of
+}
+
+// failed is the question to which the policy came to no verdict, nil when there is none.
+func (e *explanation) failed() *authz.Reasoning {
+	for i := range e.x.Asked {
+		if e.x.Asked[i].Failure != "" {
+			return &e.x.Asked[i]
+		}
 	}
 	return nil
 }

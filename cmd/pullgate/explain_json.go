@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/pullgate/pullgate/authz"
@@ -51,10 +53,12 @@ type explainKnownDoc struct {
 
 type explainPolicyDoc struct {
 	Repository string                `json:"repository,omitempty"`
+	Digest     string                `json:"digest,omitempty"`   // of a referrer
 	Customer   string                `json:"customer,omitempty"` // as whom the policy was asked
 	Allow      bool                  `json:"allow"`
 	Code       authz.Code            `json:"code"`
 	License    string                `json:"license"`
+	Failure    string                `json:"failure,omitempty"`
 	Banned     bool                  `json:"banned,omitempty"`
 	Candidates []explainCandidateDoc `json:"candidates"`
 	Licenses   int                   `json:"licenses"`
@@ -141,7 +145,13 @@ type explainVendorDoc struct {
 	Warn   []authz.Warning `json:"warn"`
 	Header []authz.Header  `json:"header"`
 	// Boundary are the instants at which they may change.
-	Boundary []*string `json:"boundary"`
+	Boundary []*string         `json:"boundary"`
+	Fault    []explainFaultDoc `json:"fault"`
+}
+
+type explainFaultDoc struct {
+	Rule string `json:"rule"`
+	Why  string `json:"why"`
 }
 
 func (e *explanation) document() *explainDoc {
@@ -180,8 +190,8 @@ func (e *explanation) document() *explainDoc {
 
 func policyDoc(re *authz.Reasoning) explainPolicyDoc {
 	doc := explainPolicyDoc{
-		Repository: re.Repository, Customer: re.Subject.Customer, Allow: re.Verdict.Allow, Code: re.Verdict.Code, License: re.Verdict.License,
-		Banned: re.Banned, Candidates: []explainCandidateDoc{}, Licenses: re.Licenses, Unnamed: orEmpty(re.Unnamed),
+		Repository: re.Repository, Digest: re.Digest, Customer: re.Subject.Customer, Allow: re.Verdict.Allow, Code: re.Verdict.Code, License: re.Verdict.License,
+		Failure: re.Failure, Banned: re.Banned, Candidates: []explainCandidateDoc{}, Licenses: re.Licenses, Unnamed: orEmpty(re.Unnamed),
 		Grants: []explainGrantDoc{}, Public: []explainPublicDoc{},
 	}
 	for i := range re.Candidates {
@@ -202,7 +212,7 @@ func policyDoc(re *authz.Reasoning) explainPolicyDoc {
 		}
 	}
 	for i := range re.Grants {
-		doc.Grants = append(doc.Grants, grantDoc(&re.Grants[i]))
+		doc.Grants = append(doc.Grants, grantDoc(&re.Grants[i], &re.Vendor))
 	}
 	for _, p := range re.Public {
 		doc.Public = append(doc.Public, explainPublicDoc(p))
@@ -210,16 +220,19 @@ func policyDoc(re *authz.Reasoning) explainPolicyDoc {
 	if v := re.Vendor; len(v.Rules) > 0 {
 		doc.Vendor = &explainVendorDoc{
 			Rules: v.Rules, Deny: orEmpty(v.Deny), Grant: orEmpty(v.Grant), Warn: orEmpty(v.Warn), Header: orEmpty(v.Header),
-			Boundary: []*string{},
+			Boundary: []*string{}, Fault: []explainFaultDoc{},
 		}
 		for _, at := range v.Boundary {
 			doc.Vendor.Boundary = append(doc.Vendor.Boundary, dated(at))
+		}
+		for _, f := range v.Faults {
+			doc.Vendor.Fault = append(doc.Vendor.Fault, explainFaultDoc(f))
 		}
 	}
 	return doc
 }
 
-func grantDoc(g *authz.ConsideredGrant) explainGrantDoc {
+func grantDoc(g *authz.ConsideredGrant, v *authz.VendorReasoning) explainGrantDoc {
 	c := &g.Clocks
 	doc := explainGrantDoc{
 		License: g.License, Grant: g.Grant, Type: g.Type, Covers: g.Covers, Channels: g.Channels, Features: g.Held,
@@ -232,7 +245,7 @@ func grantDoc(g *authz.ConsideredGrant) explainGrantDoc {
 		Passes: g.Passes, Misses: g.Misses, Inert: g.Inert, Outcomes: []explainOutcomeDoc{},
 	}
 	for _, o := range g.Outcomes {
-		od := explainOutcomeDoc{Candidates: orEmpty(o.Candidates), Passes: o.Passes, Passed: passedChecks(&o), Failed: []explainFailedDoc{}}
+		od := explainOutcomeDoc{Candidates: orEmpty(o.Candidates), Passes: o.Passes, Passed: passedChecks(&o, v), Failed: []explainFailedDoc{}}
 		for _, f := range o.Failed {
 			od.Failed = append(od.Failed, explainFailedDoc{Check: f.Check, Code: f.Code, Why: f.Why, Change: f.Change})
 		}
@@ -241,9 +254,10 @@ func grantDoc(g *authz.ConsideredGrant) explainGrantDoc {
 	return doc
 }
 
-// passedChecks are those of checks 3 to 12 that are asked and do not fail: 8 to 10 ask about candidates.
-func passedChecks(o *authz.GrantOutcome) []int {
-	failed := map[int]bool{}
+// passedChecks are those of checks 3 to 12 that are asked and do not fail: 8 to 10 ask about
+// candidates, and 11 is not known when a rule that denies is at fault.
+func passedChecks(o *authz.GrantOutcome, v *authz.VendorReasoning) []int {
+	failed := map[int]bool{11: denialIsAtFault(v)}
 	for _, f := range o.Failed {
 		failed[f.Check] = true
 	}
@@ -255,6 +269,10 @@ func passedChecks(o *authz.GrantOutcome) []int {
 		}
 	}
 	return out
+}
+
+func denialIsAtFault(v *authz.VendorReasoning) bool {
+	return slices.ContainsFunc(v.Faults, func(f authz.RuleFault) bool { return strings.HasSuffix(f.Rule, ".deny") })
 }
 
 // dated is an instant of the data, null for never and always.

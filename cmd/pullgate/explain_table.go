@@ -18,12 +18,20 @@ func (e *explanation) print(w io.Writer) error {
 	e.printQuestion(p)
 	e.printAnswer(p)
 	for i := range e.x.Asked {
-		if e.r.Kind == authz.KindCatalog {
-			re := &e.x.Asked[i]
-			p.line("  ", "%s: %s %s %s", re.Repository, allowWord(re.Verdict.Allow), re.Verdict.Code, re.Verdict.License)
-			continue
+		re := &e.x.Asked[i]
+		switch {
+		case e.r.Kind == authz.KindCatalog:
+			e.printOneOfMany(p, re.Repository, re)
+		case re.Digest != "":
+			e.printOneOfMany(p, re.Digest, re)
+		case i > 0:
+			p.line("", "")
+			p.line("", "Asked again as about nobody: no license of the customer names it, and the failure is hidden.")
+			e.printReasoning(p, re)
+		default:
+			e.printCandidates(p, re)
+			e.printReasoning(p, re)
 		}
-		e.printReasoning(p, &e.x.Asked[i])
 	}
 	_, err := w.Write(p.Bytes())
 	return err
@@ -109,6 +117,9 @@ func (e *explanation) printAnswer(p *page) {
 	if re := e.reasoning(); re != nil && re.Banned {
 		p.field("banned", "check 2 fails: the customer is banned, no license counts")
 	}
+	if failed := e.failed(); failed != nil {
+		p.field("failed", "%s", failed.Failure)
+	}
 	if d.Verdict.Message != "" && d.Code == d.Verdict.Code {
 		p.field("message", "%s", d.Verdict.Message)
 	}
@@ -127,7 +138,9 @@ func (e *explanation) printAnswer(p *page) {
 	if d.Names != nil {
 		p.field("lists", "%s", shortList(d.Names, explainShown))
 	}
-	if d.Verdict.Until == authz.Never {
+	if d.Outcome == authz.OutcomeError {
+		p.field("until", "it is asked again each time: what fails is not kept")
+	} else if d.Verdict.Until == authz.Never {
 		p.field("until", "nothing is known that would change it")
 	} else {
 		p.field("until", "%s: %s", p.moment(d.Verdict.Until), strings.Join(e.boundaries(), "; "))
@@ -144,11 +157,20 @@ func (e *explanation) printAnswer(p *page) {
 	}
 }
 
-func (e *explanation) printReasoning(p *page, re *authz.Reasoning) {
-	if len(re.Candidates) > 0 {
-		p.line("", "")
-		p.line("", "Candidates: %d", len(re.Candidates))
+// printOneOfMany says what came of a repository of the catalog or of a referrer.
+func (e *explanation) printOneOfMany(p *page, name string, re *authz.Reasoning) {
+	p.line("  ", "%s: %s %s %s", name, allowWord(re.Verdict.Allow), re.Verdict.Code, re.Verdict.License)
+	if re.Failure != "" {
+		printVendor(p, &re.Vendor)
 	}
+}
+
+func (e *explanation) printCandidates(p *page, re *authz.Reasoning) {
+	if len(re.Candidates) == 0 {
+		return
+	}
+	p.line("", "")
+	p.line("", "Candidates: %d", len(re.Candidates))
 	for i := range re.Candidates {
 		if i == explainShown && len(re.Candidates) > explainShown+1 {
 			p.line("  ", "and %d more: -o json has all", len(re.Candidates)-explainShown)
@@ -156,6 +178,9 @@ func (e *explanation) printReasoning(p *page, re *authz.Reasoning) {
 		}
 		p.line("  ", "%s", p.candidate(&re.Candidates[i], slices.Contains(re.Gone, i)))
 	}
+}
+
+func (e *explanation) printReasoning(p *page, re *authz.Reasoning) {
 	p.line("", "")
 	switch {
 	case len(re.Grants) > 0:
@@ -221,7 +246,10 @@ func (e *explanation) printGrant(p *page, re *authz.Reasoning, g *authz.Consider
 		} else if e.r.Kind != authz.KindTags {
 			names = "what is asked for"
 		}
-		passed := strings.Trim(fmt.Sprint(passedChecks(o)), "[]")
+		passed := strings.Trim(fmt.Sprint(passedChecks(o, &re.Vendor)), "[]")
+		if denialIsAtFault(&re.Vendor) {
+			passed += "; 11 is not known"
+		}
 		if o.Passes != "" {
 			p.line("  ", "%s: passes checks %s", names, passed)
 			continue
@@ -255,6 +283,9 @@ func printVendor(p *page, v *authz.VendorReasoning) {
 	}
 	for _, h := range v.Header {
 		p.line("  ", "header to %s: %s: %s", h.To, h.Name, h.Value)
+	}
+	for _, f := range v.Faults {
+		p.line("  ", "at fault: %s: %s", f.Rule, f.Why)
 	}
 }
 

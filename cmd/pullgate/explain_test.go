@@ -19,7 +19,7 @@ import (
 // TestExplanationsOfTheCorpusAgree: for every request of the corpus what is explained is what is
 // decided: the verdict, the reported grant, the check that it misses by.
 func TestExplanationsOfTheCorpusAgree(t *testing.T) {
-	explainScripts(t, corpusScripts(t), 500)
+	explainScripts(t, corpusScripts(t), 500, 0)
 }
 
 func TestExplanationsOfOwnDecisionsAgree(t *testing.T) {
@@ -33,10 +33,10 @@ func TestExplanationsOfOwnDecisionsAgree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	explainScripts(t, scripts, 300)
+	explainScripts(t, scripts, 300, 4)
 }
 
-func explainScripts(t *testing.T, scripts map[string]*authztest.Script, atLeast int) {
+func explainScripts(t *testing.T, scripts map[string]*authztest.Script, atLeast, failed int) {
 	door := &explainDoor{plainDoor: newPlainDoor(t, nil), t: t, codes: map[authz.Code]int{}}
 	runner := authztest.Runner{Door: door, Catalog: readScriptCatalog}
 	for _, door.script = range sortedNames(scripts) {
@@ -52,9 +52,9 @@ func explainScripts(t *testing.T, scripts map[string]*authztest.Script, atLeast 
 			}
 		}
 	}
-	t.Logf("%d requests explained, %d with a reported grant; codes %v", door.explained, door.reported, door.codes)
-	if door.explained < atLeast || door.reported < atLeast/3 {
-		t.Errorf("%d explanations, %d with a reported grant are too few", door.explained, door.reported)
+	t.Logf("%d requests explained, %d with a reported grant, %d without a verdict; codes %v", door.explained, door.reported, door.failed, door.codes)
+	if door.explained < atLeast || door.reported < atLeast/3 || door.failed < failed {
+		t.Errorf("%d explanations, %d with a reported grant, %d without a verdict are too few", door.explained, door.reported, door.failed)
 	}
 }
 
@@ -64,6 +64,7 @@ type explainDoor struct {
 	t                   *testing.T
 	script              string
 	explained, reported int
+	failed              int // without a verdict
 	codes               map[authz.Code]int
 }
 
@@ -94,10 +95,15 @@ func (d *explainDoor) compare(ctx context.Context, r *authz.Request) {
 	}
 	d.explained++
 	d.codes[got.Code]++
-	if got.Outcome == authz.OutcomeError {
-		return
-	}
 	e := &explanation{r: r, d: got, x: x, notAfter: authz.Never}
+	if re := e.failed(); re != nil {
+		d.failed++
+		if re.Verdict.Allow || re.Reported != nil || len(re.Vendor.Faults) == 0 {
+			d.t.Errorf("%s: %s, and nothing is at fault: %+v", name, re.Failure, re)
+		}
+	} else if got.Outcome == authz.OutcomeError {
+		d.t.Errorf("%s: %s without a failure: %+v", name, got.Detail, x)
+	}
 	if re := e.reasoning(); re != nil {
 		d.reportedPair(name, got, re)
 	}

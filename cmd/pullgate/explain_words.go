@@ -25,6 +25,8 @@ func (e *explanation) changes() []string {
 		return []string{fmt.Sprintf("a key that may be used for %s: the key's `repositories` leave it out", e.r.Repository)}
 	case e.d.Code == authz.CodeUnknownRepository && !e.x.Repository:
 		return []string{"a repository of this name in the catalog: see `pullgate catalog show`, and crawl again"}
+	case e.failed() != nil:
+		return e.corrections(e.failed())
 	case e.x.Refusal != "" || e.x.Asked == nil || e.reasoning() != nil && e.reasoning().Banned:
 		return e.vendorText(e.d.Code)
 	}
@@ -38,6 +40,30 @@ func (e *explanation) changes() []string {
 	}
 	if !e.x.Reference && (e.r.Tag != "" || e.r.Digest != "") {
 		out = append(out, "a tag or digest that the catalog knows: see `pullgate catalog show`, and crawl again")
+	}
+	return out
+}
+
+// corrections are of what keeps the policy from a verdict. Where a license allows no rule is asked
+// whether it grants.
+func (e *explanation) corrections(failed *authz.Reasoning) []string {
+	var out []string
+	licensed := slices.ContainsFunc(failed.Grants, func(g authz.ConsideredGrant) bool { return g.Passes != "" })
+	for _, f := range failed.Vendor.Faults {
+		if licensed && strings.HasSuffix(f.Rule, ".grant") {
+			continue
+		}
+		if text := "a correction of " + f.Rule; !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
+	switch {
+	case out == nil && len(failed.Vendor.Rules) > 0:
+		out = append(out, "vendor rules that do less for what is asked: docs/rules.md says what they may take")
+	case out == nil:
+		out = append(out, "a bundle that this release of pullgate builds")
+	case e.d.Code == authz.CodeUnknownRepository && !e.x.Named:
+		out = append(out, "a grant of the product or the repository in a license of the customer")
 	}
 	return out
 }
@@ -123,6 +149,9 @@ func (e *explanation) boundaries() []string {
 	}
 	if len(out) == 0 && e.r.Kind == authz.KindTags {
 		out = append(out, "something about one of the tags")
+	}
+	if len(out) == 0 && e.r.Kind == authz.KindReferrers {
+		out = append(out, "something about one of the referrers")
 	}
 	if len(out) == 0 && e.r.Kind == authz.KindCatalog {
 		out = append(out, "something about one of the repositories")

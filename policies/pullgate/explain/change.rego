@@ -1,7 +1,5 @@
 package pullgate.explain
 
-import data.pullgate.vendor
-
 # METADATA
 # title: What would change a failed check
 # description: |
@@ -38,7 +36,7 @@ change(10, _, candidate) := sprintf("updates that last beyond %s", [_instant(can
 
 change(11, grant, candidate) := sprintf("%s in the license's features", [concat(", ", _lacking(grant, candidate))])
 
-change(12, _, _) := sprintf("the vendor rule that says %s", [vendor.denial[0]])
+change(12, _, _) := sprintf("the vendor rule that says %s", [denial[0]])
 
 change(13, grant, _) := "a license that is no trial" if {
 	grant.type == "trial"

@@ -8,7 +8,6 @@ package pullgate.explain
 import data.pullgate.check
 import data.pullgate.customer
 import data.pullgate.right
-import data.pullgate.vendor
 
 # METADATA
 # title: Banned
@@ -78,21 +77,3 @@ public := [{"id": entry.id, "candidates": opened} |
 # METADATA
 # title: Candidates by index
 indexed[i] := candidate if some i, candidate in input.resource.candidates
-
-# METADATA
-# title: Vendor rules
-# description: The packages that are asked, and what they contribute that is true now.
-vendor_rules := {
-	"rules": [name | some name, _ in data.pullgate.rules],
-	"deny": [denial | some denial in _denials],
-	"grant": [code | code := vendor.grant],
-	"warn": vendor.warnings,
-	"header": vendor.headers,
-	"boundary": sort({boundary | some name, _ in data.pullgate.rules; some boundary in data.vendor[name].boundary}),
-	"fault": [rule | rule := vendor.fault],
-}
-
-_denials contains {"code": sprintf("vendor.%s.%s", [name, denial.code]), "message": denial.message} if {
-	some name, _ in data.pullgate.rules
-	some denial in data.vendor[name].deny
-}

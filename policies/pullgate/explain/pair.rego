@@ -3,7 +3,6 @@ package pullgate.explain
 import data.pullgate.check
 import data.pullgate.miss
 import data.pullgate.right
-import data.pullgate.vendor
 
 # METADATA
 # title: Passing candidates
@@ -34,7 +33,7 @@ passing[[grant.license, grant.grant]] := {"": code} if {
 }
 
 _standing contains [grant, code, limit] if {
-	not vendor.denial
+	not denial
 	some grant in considered
 	[code, _, limit] := check.standing(grant, input.time)
 }
@@ -105,7 +104,7 @@ fails(10, grant, candidate, _) := "outside_update_window" if {
 
 fails(11, grant, candidate, _) := "feature_missing" if not check.holds_required(candidate, grant)
 
-fails(12, _, _, _) := vendor.denial[0]
+fails(12, _, _, _) := denial[0]
 
 fails(13, grant, candidate, time) := miss.ended(grant) if not _in_term(grant, candidate, time)
 

@@ -2,7 +2,6 @@ package pullgate.explain
 
 import data.pullgate.check
 import data.pullgate.reason
-import data.pullgate.vendor
 
 # METADATA
 # title: Why a check fails
@@ -59,7 +58,7 @@ why(11, grant, candidate) := sprintf("%s requires %s, the license lacks %s", [
 	concat(", ", _lacking(grant, candidate)),
 ])
 
-why(12, _, _) := vendor.denial[1]
+why(12, _, _) := denial[1]
 
 why(13, grant, candidate) := sprintf("the license ended %s, %s%s%s", [
 	_ended(grant.clocks.ends, grant),
