@@ -78,10 +78,14 @@ func probes(ctx context.Context, p *program, tests []string) ([]*probe, error) {
 			out = append(out, &probe{query: test, test: test})
 		}
 	}
+	wanted := map[meeting]bool{}
+	for _, m := range p.mutants {
+		wanted[m.noticed] = true
+	}
 	for _, pr := range out {
 		began := time.Now()
 		pr.looksUp, pr.met = map[*ast.TreeNode]bool{}, map[meeting]bool{}
-		rs, err := evaluate(ctx, p.compiler, store, pr.query, rego.QueryTracer(&watcher{pr, p.compiler.RuleTree}))
+		rs, err := evaluate(ctx, p.compiler, store, pr.query, rego.QueryTracer(&watcher{pr, p.compiler.RuleTree, wanted}))
 		if err != nil || !rs.Allowed() {
 			return nil, fmt.Errorf("%s is not true of the library as it is: %w", pr.query, err)
 		}
@@ -111,10 +115,11 @@ func evaluate(ctx context.Context, c *ast.Compiler, s storage.Store, query strin
 	return newQuery(c, s, query, more...).Eval(ctx)
 }
 
-// watcher is a tracer that notes what a probe looks up and meets.
+// watcher is a tracer that notes what a probe looks up, and which of the wanted it meets.
 type watcher struct {
 	*probe
-	rules *ast.TreeNode
+	rules  *ast.TreeNode
+	wanted map[meeting]bool
 }
 
 func (*watcher) Enabled() bool { return true }
@@ -127,7 +132,9 @@ func (w *watcher) TraceEvent(e topdown.Event) {
 		w.looksUp[nodeOf(w.rules, *e.Ref)] = true
 	case e.Location == nil:
 	case e.Op == topdown.ExitOp, e.Op == topdown.EvalOp, e.Op == topdown.FailOp:
-		w.met[meetingOf(e.Op, e.Location)] = true
+		if m := meetingOf(e.Op, e.Location); w.wanted[m] {
+			w.met[m] = true
+		}
 	}
 }
 
