@@ -40,7 +40,7 @@ func TestExplainNamesRulesAtFault(t *testing.T) {
 			`"acme/app" is no whole number of seconds`,
 		},
 		"a message that is none": {
-			`warn contains {"code": "x", "message": input.resource.candidates}`, "error 503 internal_error", "vendor.x.warn contributes something of another shape",
+			"warn contains {\"code\": \"x\", \"message\": list} if list := input.resource.candidates", "error 503 internal_error", "vendor.x.warn contributes something of another shape",
 			[]string{"vendor.x.warn"},
 			`{"code":"x","message":[{`,
 		},
