@@ -7,6 +7,9 @@ package compile
 type Repository struct {
 	Registry string // id; "" means the only one
 	Name     string
+	// Key is comparable and stands for the rest of the fields: two repositories with the same Key
+	// have the same content. nil stands for nothing. Only Kept asks.
+	Key any
 
 	Tags      map[string]Tag       // now
 	History   map[string][]Past    // by tag: what it named earlier, in any order

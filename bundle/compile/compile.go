@@ -34,6 +34,7 @@ const (
 type Input struct {
 	Set     *license.Set // required
 	Catalog []Repository // in any order, each repository once
+	Kept    *Kept        // of the Compile before, and for the next; may be nil
 
 	// Modules is the Rego library by its path in the bundle ("pullgate/….rego"), required.
 	Modules map[string][]byte
@@ -101,6 +102,7 @@ func Compile(in *Input) (*bundle.Content, []Warning, error) {
 type compiler struct {
 	in       *Input
 	set      *license.Set
+	kept     *Kept
 	licenses []*license.License // by id
 
 	products map[string]*product
@@ -129,7 +131,7 @@ func newCompiler(in *Input) (*compiler, error) {
 		return nil, errors.New("compile: no licenses")
 	}
 	c := &compiler{
-		in: in, set: in.Set,
+		in: in, set: in.Set, kept: cmp.Or(in.Kept, &Kept{}),
 		products: map[string]*product{}, byName: map[string][]*repository{}, expanded: map[string][]string{},
 		versions: map[string][]knownVersion{},
 	}

@@ -15,27 +15,28 @@ import (
 // index makes index.bin: the products, what is known of their versions, and every
 // repository of the catalog.
 func (c *compiler) index() ([]byte, error) {
-	var out index.Builder
+	var products []index.Product
+	var releases []index.Release
 	for _, id := range slices.Sorted(maps.Keys(c.products)) {
 		p := c.products[id]
-		out.AddProduct(index.Product{ID: id, Variants: p.Variants, Requires: union(p.Requires, nil)})
+		products = append(products, index.Product{ID: id, Variants: p.Variants, Requires: union(p.Requires, nil)})
 		c.versions[id] = p.versions()
 		for _, r := range c.versions[id] {
-			out.AddRelease(r.Release)
+			releases = append(releases, r.Release)
 		}
 	}
+	repositories, all := make(map[keptName]*keptRepository, len(c.repos)), true
 	for _, r := range c.repos {
-		b := newBuilder(r)
-		compiled := b.build()
 		facts, err := c.facts(r, c.public[r.Name])
 		if err != nil {
 			return nil, err
 		}
-		compiled.Facts = facts
-		out.AddRepository(compiled)
-		c.warnRepository(b)
+		k, again := c.compiled(r, facts)
+		all = all && again
+		repositories[keptName{r.registry.ID, r.Name}] = k
+		c.warnings = append(c.warnings, k.warnings...)
 	}
-	return out.Bytes()
+	return c.kept.build(products, releases, repositories, all)
 }
 
 // knownVersion is what is known of a version by its own text.

@@ -1,6 +1,7 @@
 package compile
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/hex"
 	"maps"
@@ -20,11 +21,28 @@ const (
 // parseDigest reads "sha256:HEX".
 func parseDigest(s string) (d index.Digest, ok bool) {
 	text, found := strings.CutPrefix(s, "sha256:")
-	if !found || len(text) != hex.EncodedLen(len(d)) || strings.ToLower(text) != text {
+	if !found || len(text) != hex.EncodedLen(len(d)) {
 		return d, false
 	}
-	_, err := hex.Decode(d[:], []byte(text))
-	return d, err == nil
+	for i := range d {
+		high, low := lowerHex(text[2*i]), lowerHex(text[2*i+1])
+		if high > 15 || low > 15 {
+			return index.Digest{}, false
+		}
+		d[i] = high<<4 | low
+	}
+	return d, true
+}
+
+// lowerHex is the value of a digit, more than 15 for what is none.
+func lowerHex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 255
 }
 
 // builder makes the index of one repository.
@@ -78,6 +96,7 @@ func (b *builder) build() index.Repository {
 			return slices.Compare(a.Digest[:], b.Digest[:])
 		})
 	}
+	slices.SortFunc(out.Nodes, func(a, b index.Node) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
 	for _, name := range slices.Sorted(maps.Keys(b.Tags)) {
 		d, ok := parseDigest(b.Tags[name].Digest)
 		if !ok {

@@ -30,6 +30,11 @@ func (w *writer) write(b *Builder) error {
 	slices.SortFunc(repos, func(a, b Repository) int {
 		return cmp.Or(cmp.Compare(a.Registry, b.Registry), cmp.Compare(a.Name, b.Name))
 	})
+	nodes := 0
+	for i := range repos {
+		nodes += len(repos[i].Nodes)
+	}
+	w.sec[secNodes] = make([]byte, 0, nodes*nodeLen)
 	for i := range repos {
 		r := &repos[i]
 		if i > 0 && repos[i-1].Registry == r.Registry && repos[i-1].Name == r.Name {
@@ -116,8 +121,11 @@ func (w *writer) writeRepository(r *Repository) error {
 		w.sec[secTags] = append(s, t.Digest[:]...)
 	}
 
-	nodes := slices.Clone(r.Nodes)
-	slices.SortFunc(nodes, func(a, b Node) int { return bytes.Compare(a.Digest[:], b.Digest[:]) })
+	nodes := r.Nodes
+	byDigest := func(a, b Node) int { return bytes.Compare(a.Digest[:], b.Digest[:]) }
+	if !slices.IsSortedFunc(nodes, byDigest) {
+		nodes = slices.SortedFunc(slices.Values(nodes), byDigest)
+	}
 	for i, n := range nodes {
 		if i > 0 && nodes[i-1].Digest == n.Digest {
 			return fmt.Errorf("node %s is added twice", hex.EncodeToString(n.Digest[:]))

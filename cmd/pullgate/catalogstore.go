@@ -24,7 +24,7 @@ type sharedStore struct {
 	open func() (*catalog.Store, error)
 
 	mu    sync.Mutex
-	store *catalog.Store
+	store *catalog.Store // closed while users is 0; nil before the first
 	users int
 }
 
@@ -32,10 +32,12 @@ type sharedStore struct {
 func (s *sharedStore) acquire() (store *catalog.Store, release func(), err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.store == nil {
-		if s.store, err = s.open(); err != nil {
-			s.store = nil
-			return nil, func() {}, err
+	if s.users == 0 {
+		if s.store == nil || s.store.Reopen() != nil { // it has changed, or is not to be had
+			if s.store, err = s.open(); err != nil {
+				s.store = nil
+				return nil, func() {}, err
+			}
 		}
 	}
 	s.users++
@@ -47,6 +49,5 @@ func (s *sharedStore) release() {
 	defer s.mu.Unlock()
 	if s.users--; s.users == 0 {
 		_ = s.store.Close() // everything is on disk
-		s.store = nil
 	}
 }

@@ -209,13 +209,33 @@ func (l *crawlLoop) publishCrawl(ctx context.Context, c crawled) (soon bool, err
 		maps.Copy(result.Catalog.Repositories, fresh.Repositories)
 	}
 	if len(result.Catalog.Repositories) > 0 { // never an empty catalog that locks everyone out
-		if err := l.takeCatalog(ctx, result.Catalog); err != nil {
+		if !l.unchanged(result.Catalog) {
+			err = l.takeCatalog(ctx, result.Catalog)
+		}
+		if err != nil {
 			return true, err
 		}
 	} else if len(result.Failures()) == 0 && len(result.Repositories) > 0 {
 		return true, fmt.Errorf("registry %s has none of the repositories that the license files name", l.upstream)
 	}
 	return slices.ContainsFunc(result.Repositories, func(r catalog.RepositoryResult) bool { return r.Outcome == catalog.Kept }), failuresOf(result)
+}
+
+// unchanged reports whether a catalog is the one in use. Repositories of it that are the same as in
+// use are replaced by those, so that they need not be compiled again.
+func (l *crawlLoop) unchanged(c *catalog.Catalog) bool {
+	if l.last == nil {
+		return false
+	}
+	all := len(c.Repositories) == len(l.last.Repositories)
+	for name, repo := range c.Repositories {
+		if was := l.last.Repositories[name]; same(repo, was) {
+			c.Repositories[name] = was
+		} else {
+			all = false
+		}
+	}
+	return all
 }
 
 // takeCatalog publishes a catalog and remembers it.

@@ -51,6 +51,8 @@ type Store struct {
 	path     string
 	registry string
 
+	closed os.FileInfo // of the file, when it was closed
+
 	mu    sync.Mutex
 	moved map[string]map[string]bool // by repository, see newer; nil while no crawl is under way
 }
@@ -114,7 +116,37 @@ func Open(dir, registry string) (*Store, error) {
 }
 
 // Close releases the store. It does not wait for a crawl: end that first.
-func (s *Store) Close() error { return s.db.Close() }
+func (s *Store) Close() error {
+	err := s.db.Close()
+	s.closed, _ = os.Stat(s.path)
+	return err
+}
+
+// errChanged: the file is not the one that was closed.
+var errChanged = errors.New("the file has changed")
+
+// Reopen opens a store that was closed, without reading the whole of it, if nobody else has written
+// to its file since. After an error Open may still open it.
+func (s *Store) Reopen() (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer s.guard(&err)
+	same := func() bool {
+		is, err := os.Stat(s.path)
+		return err == nil && s.closed != nil && os.SameFile(is, s.closed) && is.Size() == s.closed.Size() && is.ModTime().Equal(s.closed.ModTime())
+	}
+	if !same() {
+		return errChanged
+	}
+	db, err := bolt.Open(s.path, 0o600, &bolt.Options{Timeout: 200 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	if !same() { // before it was ours
+		return errors.Join(errChanged, db.Close())
+	}
+	s.db = db
+	return nil
+}
 
 // storePath refuses ids that are none, so that no id leaves dir.
 func storePath(dir, registry string) (string, error) {

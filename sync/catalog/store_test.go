@@ -46,6 +46,74 @@ func TestStoreKeepsWhatWasLearned(t *testing.T) {
 	}
 }
 
+func TestReopenTakesOnlyWhatWasClosed(t *testing.T) {
+	r := newRegistry(t)
+	r.sample("acme/app")
+	dir := t.TempDir()
+	s, err := Open(dir, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); err == nil {
+		t.Fatal("reopened before it was closed")
+	}
+	crawlOK(t, r.crawler(), s, "acme/app")
+	want := snapshot(t, s)
+	for range 2 {
+		if err := errors.Join(s.Close(), s.Reopen()); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, snapshot(t, s)); diff != "" {
+			t.Fatal(diff)
+		}
+	}
+	late := r.image("acme/app", "late", "", "3.0.0")
+	rereadOK(t, r.crawler(), s, Hint{Repository: "acme/app", Tag: "3.0.0"})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	other, err := Open(dir, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); err == nil {
+		t.Fatal("reopened while another has it")
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); err == nil && snapshot(t, s).Repositories["acme/app"].Tags["3.0.0"].Digest != late {
+		t.Fatal("another content")
+	} else if err == nil {
+		s.Close()
+	}
+	other, err = Open(dir, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	crawlOK(t, r.crawler(clock("2026-07-01T00:00:00Z")), other, "acme/app")
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); !errors.Is(err, errChanged) {
+		t.Fatalf("somebody else has written to it: %v", err)
+	}
+	path, err := storePath(dir, "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reopen(); !errors.Is(err, errChanged) {
+		t.Fatalf("it is gone: %v", err)
+	}
+	if _, err := os.Stat(path); err == nil {
+		t.Fatal("it was made again, empty")
+	}
+}
+
 func TestLastSaysWhatIsMissing(t *testing.T) {
 	if _, err := Last(t.TempDir(), "main"); !errors.Is(err, ErrNoCatalog) || !strings.Contains(err.Error(), "pullgate catalog crawl") {
 		t.Fatal(err)

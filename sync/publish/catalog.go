@@ -61,7 +61,7 @@ func ReadCatalog(name string, data []byte, set *license.Set) ([]compile.Reposito
 
 func repository(registry, name string, r *catalog.Repository) compile.Repository {
 	out := compile.Repository{
-		Registry: registry, Name: name,
+		Registry: registry, Name: name, Key: r,
 		Tags:      make(map[string]compile.Tag, len(r.Tags)),
 		History:   make(map[string][]compile.Past, len(r.History)),
 		Manifests: make(map[string]*compile.Manifest, len(r.Manifests)),

@@ -46,6 +46,7 @@ type Publisher struct {
 	set      *license.Set
 	rules    map[string][]byte
 	catalogs map[string]*catalog.Catalog // by registry id
+	kept     compile.Kept
 	serial   int64
 	current  *bundle.Bundle
 	warnings []compile.Warning // logged last
@@ -85,7 +86,8 @@ func (p *Publisher) SetLicenses(ctx context.Context, set *license.Set, rules map
 	return nil
 }
 
-// SetCatalog takes what is known of a registry and publishes, unless there are no licenses yet.
+// SetCatalog takes what is known of a registry and publishes, unless there are no licenses yet. What
+// c holds must not change any more; a Repository that is the same as before is not compiled again.
 func (p *Publisher) SetCatalog(ctx context.Context, registry string, c *catalog.Catalog) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -152,7 +154,7 @@ func (p *Publisher) build(ctx context.Context, reissue bool) error {
 	}
 	now := p.cfg.Clock()
 	in := &compile.Input{
-		Set: p.set, Catalog: repositories, Modules: policies.Modules(), Rules: p.rules,
+		Set: p.set, Catalog: repositories, Kept: &p.kept, Modules: policies.Modules(), Rules: p.rules,
 		Name: p.cfg.Name, Serial: max(p.serial+1, now.Unix()),
 		IssuedAt: now.Unix(), NotAfter: now.Add(p.cfg.Validity).Unix(),
 	}
