@@ -79,7 +79,8 @@ type plainDoor struct {
 }
 
 func newPlainDoor(t *testing.T, configure func(*authz.GateConfig)) *plainDoor {
-	d := &plainDoor{engine: engine.New(engine.Config{})}
+	// Bounded in steps; a machine under load takes its time.
+	d := &plainDoor{engine: engine.New(engine.Config{Limits: engine.Limits{DecisionTime: time.Minute, VisibleTime: time.Minute}})}
 	t.Cleanup(d.engine.Close)
 	cfg := authz.GateConfig{Engine: d.engine, Recorder: d, AskPast: true, Clock: func() time.Time { return d.clock }}
 	if configure != nil {
