@@ -186,3 +186,47 @@ func TestDataDirectoryIsTightened(t *testing.T) {
 		t.Errorf("%v %v", info.Mode(), err)
 	}
 }
+
+// A registry that asks for an hour has it, whatever crawl_every says.
+func TestServeLeavesABusyRegistryAlone(t *testing.T) {
+	v := newVendor(t)
+	s := v.serve("--crawl-every", "1s")
+	s.awaitReady()
+	var asked atomic.Int32
+	v.front.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.Contains(r.URL.Path, "/acme/") {
+			v.front.pass.ServeHTTP(w, r)
+			return
+		}
+		asked.Add(1)
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
+	s.await("health names it", 10*time.Second, func() bool {
+		_, body := s.get("/healthz")
+		return strings.Contains(body, "the registry asks to be left alone until 2")
+	})
+	n := asked.Load()
+	v.write("licenses/license.yaml", grants(">=1.0.0 <2.0.0")+"---\nkind: Public\nid: docs\nrepositories: [acme/docs]\ntags: all\n", 0o644) // would be a reason to read
+	time.Sleep(2500 * time.Millisecond)
+	if got := asked.Load(); got != n || n > 10 {
+		t.Errorf("asked %d times, then %d", n, got-n)
+	}
+	if a := s.pull("1.4.0"); a.Status != http.StatusOK {
+		t.Errorf("%+v", a)
+	}
+}
+
+func TestJitter(t *testing.T) {
+	least, most := time.Hour, time.Duration(0)
+	for range 1000 {
+		d := jitter(10 * time.Minute)
+		least, most = min(least, d), max(most, d)
+	}
+	if least < 9*time.Minute || most > 11*time.Minute || most-least < time.Minute {
+		t.Errorf("from %s to %s", least, most)
+	}
+	if d := jitter(0); d != 0 {
+		t.Error(d)
+	}
+}

@@ -11,6 +11,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/pullgate/pullgate/sync/catalog"
 	"go.yaml.in/yaml/v4"
@@ -106,9 +108,22 @@ func (s *settings) webhookSecrets(id string) ([]string, error) {
 	return secrets, nil
 }
 
-// webhookHandler receives notifications.
+// webhookHandler receives notifications. A secret that cannot be read refuses them, and is logged
+// once a minute.
 func (sc *sidecar) webhookHandler() (http.Handler, error) {
-	h, err := catalog.NewWebhook(sc.cfg.webhookSecrets, sc.crawls.hint, sc.registry)
+	var mu sync.Mutex
+	var logged time.Time
+	secrets := func(id string) ([]string, error) {
+		secrets, err := sc.cfg.webhookSecrets(id)
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil && time.Since(logged) > time.Minute {
+			logged = time.Now()
+			sc.log.Error("notifications are refused: their secret cannot be read", "webhook", id, "error", err)
+		}
+		return secrets, err
+	}
+	h, err := catalog.NewWebhook(secrets, sc.crawls.hint, sc.registry)
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"crypto/tls"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -307,6 +309,49 @@ func TestNotificationsAreOnlyHints(t *testing.T) {
 	}
 	if log := s.log.String(); strings.Contains(log, webhookSecret) || !strings.Contains(log, "no Registry document") {
 		t.Error(log)
+	}
+}
+
+// Harbor sends what is configured as Authorization, zot a password; both name repository and tag in
+// their own way. A secret that was changed counts with the next notification.
+func TestHarborAndZotNotify(t *testing.T) {
+	v := newVendor(t)
+	v.write("webhook-secret", webhookSecret+"\n", 0o600)
+	v.config = fmt.Sprintf("crawl_every: 1h\nwebhooks:\n  main: {secret_file: %q}\n", v.path("webhook-secret"))
+	s := v.serve()
+	s.awaitReady()
+	const newer = "another-secret-of-the-webhook"
+	for tag, c := range map[string]struct {
+		secret, body string
+		header       http.Header
+	}{
+		"1.6.0": {webhookSecret, `{"type":"PUSH_ARTIFACT","event_data":{"resources":[{"tag":"1.6.0"}],"repository":{"repo_full_name":"acme/app"}}}`, http.Header{"Authorization": {webhookSecret}}},
+		"1.6.1": {newer, `{"specversion":"1.0","type":"harbor.artifact.pushed","data":{"resources":[{"tag":"1.6.1"}],"repository":{"repo_full_name":"acme/app"}}}`, http.Header{"Authorization": {"Bearer " + newer}, "Content-Type": {"application/cloudevents+json"}}},
+		"1.6.2": {webhookSecret + "\n" + newer, `{"name":"acme/app","reference":"1.6.2","manifest":"{}"}`, http.Header{"Ce-Type": {"zotregistry.image.updated"}, "Ce-Specversion": {"1.0"}, "Authorization": {"Basic " + base64.StdEncoding.EncodeToString([]byte("zot:"+newer))}}},
+	} {
+		v.write("webhook-secret", c.secret+"\n", 0o600)
+		v.push("acme/app", tag)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.admin+"/v1/webhooks/main", strings.NewReader(c.body))
+		v.must(err)
+		req.Header = c.header
+		if req.Header.Get("Content-Type") == "" {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		resp, err := s.client.Do(req)
+		v.must(err, resp.Body.Close())
+		if resp.StatusCode != http.StatusAccepted {
+			t.Fatalf("%s: %s", tag, resp.Status)
+		}
+		s.await(tag, 3*time.Second, func() bool { return s.pull(tag).Status == http.StatusOK })
+	}
+	v.must(os.Chmod(v.path("webhook-secret"), 0o644))
+	for range 3 {
+		if got := s.notify(s.admin, "main", webhookSecret, pushOf("acme/app", "1.4.0")); got != http.StatusUnauthorized {
+			t.Errorf("with a secret that others may read: %d", got)
+		}
+	}
+	if n := strings.Count(s.log.String(), "notifications are refused: their secret cannot be read"); n != 1 {
+		t.Errorf("logged %d times", n)
 	}
 }
 
