@@ -3,6 +3,7 @@ package envoy_test
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -74,7 +75,15 @@ func allow(r *authz.Request) *authz.Decision {
 
 type credentials map[string]string
 
-func (c credentials) Authorization(registry string) string { return c[registry] }
+// unavailable is the credential of a registry that has one and cannot get it now.
+const unavailable = "unavailable"
+
+func (c credentials) Authorization(_ context.Context, registry, repository string) (string, error) {
+	if c[registry] == unavailable {
+		return "", errors.New("no credential for " + repository)
+	}
+	return c[registry], nil
+}
 
 // start runs a server on loopback until the test ends and returns a connection to it.
 func start(t *testing.T, cfg envoy.Config) (*envoy.Server, *grpc.ClientConn) {
@@ -256,6 +265,19 @@ func TestWithoutCredentialTheKeyIsRemoved(t *testing.T) {
 				t.Errorf("set: %v", set)
 			}
 		})
+	}
+}
+
+// An allowed request that cannot be given what the registry asks for does not go on without.
+func TestCredentialThatCannotBeHadIsUnavailable(t *testing.T) {
+	_, conn := start(t, envoy.Config{Decider: &decider{decide: allow}, Credentials: credentials{"main": unavailable}})
+	for name, encode := range encodings {
+		out := ask(t, conn, encode(message{"GET", "/v2/acme/app/manifests/1.5.0", "registry.example", nil}))
+		denied := out.GetDeniedResponse()
+		headers := values(t, denied.GetHeaders())
+		if denied.GetStatus().GetCode() != 503 || headers["x-pullgate-decision"] != id || headers["retry-after"] == "" || out.GetDynamicMetadata().GetFields()["decision_id"].GetStringValue() != id {
+			t.Errorf("%s: %v", name, out)
+		}
 	}
 }
 

@@ -38,9 +38,10 @@ type Decider interface {
 
 // Credentials are those of the registries behind the gate, by registry id. Authorization
 // returns a header value, or "" when the registry has none: the client's is then only
-// removed. It is called for each allowed request, after everything that is cached.
+// removed. It is called for each allowed request, after everything that is cached and recorded. With
+// an error the request is answered with 503: it must not go on without what it needs.
 type Credentials interface {
-	Authorization(registry string) string
+	Authorization(ctx context.Context, registry, repository string) (string, error)
 }
 
 // Config is the input of New. Decider and Addr are required.
@@ -194,7 +195,12 @@ func (s *Server) check(ctx context.Context, in *incoming) (out *authv3.CheckResp
 			p.Strip(message.Headers[i].Name)
 		}
 		if s.cfg.Credentials != nil {
-			p.Authorize(s.cfg.Credentials.Authorization(d.Resource.Registry))
+			value, err := s.cfg.Credentials.Authorization(ctx, d.Resource.Registry, d.Resource.Repository)
+			if err != nil {
+				s.cfg.Logger.Debug("allowed, and answered with 503", "id", d.ID, "error", err)
+				return response(reply.For(r, &authz.Decision{ID: d.ID}))
+			}
+			p.Authorize(value)
 		}
 	}
 	return response(p)

@@ -24,7 +24,7 @@ func (c *Credentials) String() string {
 	if c == nil {
 		return "no credentials"
 	}
-	return fmt.Sprintf("credentials of %d registries", len(c.basic))
+	return fmt.Sprintf("credentials of %d registries", len(c.registries))
 }
 
 // GoString is String.

@@ -1,17 +1,25 @@
 // Package upstream holds the credentials for the registries behind the gate. A credential is
 // attached to an allowed request after everything that is cached or recorded, and nothing here
 // prints one.
+//
+// A registry that takes Basic gets the user name and password. One that asks for bearer tokens gets a
+// token for the repository, which is fetched from the realm that it names, if that is of its own
+// origin or listed, and kept for as long as it is good. A request that there is no token for has no
+// credential and must not go on.
 package upstream
 
 import (
-	"encoding/base64"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os"
-	"strings"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Credential says where the credential of one registry comes from. Exactly one of
@@ -24,6 +32,11 @@ type Credential struct {
 	PasswordFile string
 	// PasswordEnv names an environment variable, read once at start.
 	PasswordEnv string
+	// Realms are origins (https://HOST[:PORT]) of token servers, beside the registry's own, that may be
+	// given the credential.
+	Realms []string
+	// Insecure allows http:// off loopback for the registry and its realms.
+	Insecure bool
 }
 
 // Config is the input of New. Only Credentials is required.
@@ -31,12 +44,27 @@ type Config struct {
 	Credentials map[string]Credential // by registry id
 	Getenv      func(string) string   // os.Getenv
 	Clock       func() time.Time      // time.Now
-	Logger      *slog.Logger          // slog.Default; told once of each file that cannot be read any more
+	Logger      *slog.Logger          // slog.Default; told once of each problem
+	Transport   http.RoundTripper     // reaches registries and token servers; like http.DefaultTransport
+	// Patience is how long a request waits for its first token: less than the proxy's. 150 ms.
+	Patience   time.Duration
+	Registerer prometheus.Registerer // nil registers nothing
 }
 
 // Credentials are ready to attach. They are safe for concurrent use.
 type Credentials struct {
-	basic map[string]*basic
+	registries map[string]*registry
+	client     *http.Client
+	clock      func() time.Time
+	logger     *slog.Logger
+	patience   time.Duration
+	slots      chan struct{}
+	fetches    *prometheus.CounterVec
+	refused    *prometheus.CounterVec
+
+	ctx     context.Context // of what runs in the background
+	cancel  context.CancelFunc
+	running sync.WaitGroup
 }
 
 // New reads every credential once, so that a missing or unprotected secret is an error at start.
@@ -51,7 +79,27 @@ func New(cfg Config) (*Credentials, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	c := &Credentials{basic: make(map[string]*basic, len(cfg.Credentials))}
+	if cfg.Transport == nil {
+		cfg.Transport = http.DefaultTransport.(*http.Transport).Clone()
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 150 * time.Millisecond
+	}
+	c := &Credentials{
+		registries: make(map[string]*registry, len(cfg.Credentials)),
+		client: &http.Client{Transport: cfg.Transport, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse // no credential follows one
+		}},
+		clock: cfg.Clock, logger: cfg.Logger, patience: cfg.Patience, slots: make(chan struct{}, fetchesAtOnce),
+		fetches: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pullgate_upstream_tokens_total",
+			Help: "Bearer tokens asked for, for requests that go on to a registry, by result (ok, refused by the token server, failed).",
+		}, []string{"registry", "result"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pullgate_upstream_without_credential_total",
+			Help: "Allowed requests that were answered with 503 because the registry's credential could not be had.",
+		}, []string{"registry"}),
+	}
 	var problems []error
 	for id, from := range cfg.Credentials {
 		b, err := newBasic(id, from, &cfg)
@@ -59,104 +107,73 @@ func New(cfg Config) (*Credentials, error) {
 			problems = append(problems, fmt.Errorf("credentials of registry %s: %w", id, err))
 			continue
 		}
-		c.basic[id] = b
+		r := &registry{Credentials: c, id: id, basic: b, realms: map[string]bool{}, insecure: from.Insecure}
+		for _, realm := range from.Realms {
+			u, err := url.Parse(realm)
+			if err != nil || u.Host == "" {
+				problems = append(problems, fmt.Errorf("credentials of registry %s: realm %q: want https://HOST or https://HOST:PORT", id, realm))
+				continue
+			}
+			r.realms[origin(u)] = true
+		}
+		c.registries[id] = r
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(c.fetches, c.refused)
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
 
-// Authorization returns the value of the Authorization header for a registry, as of now, or ""
-// when it has no credential: the header is then removed. The value is a secret: it belongs
-// into the message to the proxy and nowhere else. A nil Credentials has none.
-func (c *Credentials) Authorization(registry string) string {
+// Aim says where the registries are, by id; those that have a credential are asked how they want to
+// be logged in to. Until then, and for those that are not named, it is Basic. It does not wait.
+func (c *Credentials) Aim(upstreams map[string]string) {
 	if c == nil {
-		return ""
+		return
 	}
-	b, ok := c.basic[registry]
+	for id, upstream := range upstreams {
+		if r := c.registries[id]; r != nil {
+			r.aim(upstream)
+		}
+	}
+}
+
+// Close ends what runs in the background and waits for it.
+func (c *Credentials) Close() {
+	if c == nil {
+		return
+	}
+	c.cancel()
+	c.running.Wait()
+	c.client.CloseIdleConnections()
+}
+
+// Authorization returns the value of the Authorization header for a request to a repository, as of
+// now, or "" when the registry has no credential: the header is then removed. The value is a secret: it
+// belongs into the message to the proxy and nowhere else. An error means that the registry has a
+// credential that cannot be had now; the request must not go on without it. A nil Credentials has none.
+func (c *Credentials) Authorization(ctx context.Context, registry, repository string) (string, error) {
+	if c == nil {
+		return "", nil
+	}
+	r, ok := c.registries[registry]
 	if !ok {
-		return ""
+		return "", nil
 	}
-	return b.authorization().reveal()
-}
-
-// basic is a credential for the Basic scheme.
-type basic struct {
-	registry string
-	username string
-	file     string // "" when the password came from the environment
-	clock    func() time.Time
-	logger   *slog.Logger
-
-	mu      sync.Mutex
-	current secret
-	seen    stamp
-	problem complained
-}
-
-// complained is the last problem that was logged, so that a broken file is logged once.
-type complained string
-
-func newBasic(id string, from Credential, cfg *Config) (*basic, error) {
-	b := &basic{registry: id, username: from.Username, file: from.PasswordFile, clock: cfg.Clock, logger: cfg.Logger}
-	switch {
-	case from.Username == "":
-		return nil, errors.New("username is missing")
-	case strings.Contains(from.Username, ":") || !printable(from.Username):
-		return nil, errors.New("username holds a colon or a control character")
-	case from.PasswordFile != "" && from.PasswordEnv != "":
-		return nil, errors.New("password_file and password_env exclude each other: set one")
-	case from.PasswordFile != "":
-		return b, b.read()
-	case from.PasswordEnv != "":
-		password := cfg.Getenv(from.PasswordEnv)
-		if password == "" {
-			return nil, fmt.Errorf("environment variable %s is empty: set it, or use password_file", from.PasswordEnv)
-		}
-		return b, b.set(password)
-	default:
-		return nil, errors.New("set password_file or password_env")
+	value := r.basic.authorization()
+	how, err := r.how(ctx)
+	if err == nil {
+		err = how.err
 	}
-}
-
-// authorization returns the newest credential that could be read. A file that vanished or
-// broke keeps the last good one: a rotation is not atomic for everybody.
-func (b *basic) authorization() secret {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.file == "" {
-		return b.current
+	if err == nil && how.bearer != nil {
+		value, err = r.token(ctx, how.bearer, repository, value)
 	}
-	if err := b.refresh(); err != nil {
-		if complained(err.Error()) != b.problem {
-			b.problem = complained(err.Error())
-			b.logger.Error("registry credential cannot be read, the last good one stays in use", "registry", b.registry, "error", err)
-		}
-	} else {
-		b.problem = ""
+	if err != nil {
+		c.refused.WithLabelValues(registry).Inc()
+		return "", fmt.Errorf("credential for registry %s: %w", registry, err)
 	}
-	return b.current
-}
-
-// set makes the header value.
-func (b *basic) set(password string) error {
-	password = strings.TrimSuffix(strings.TrimSuffix(password, "\n"), "\r")
-	if password == "" {
-		return errors.New("the password is empty")
-	}
-	if !printable(password) {
-		return errors.New("the password holds a control character or a second line")
-	}
-	b.current = secret{"Basic " + base64.StdEncoding.EncodeToString([]byte(b.username+":"+password))}
-	return nil
-}
-
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
+	return value.reveal(), nil
 }

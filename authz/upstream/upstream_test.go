@@ -29,6 +29,16 @@ func basic(user, password string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 }
 
+// authorization is what a request to a repository is given.
+func authorization(t *testing.T, c *upstream.Credentials, registry string) string {
+	t.Helper()
+	value, err := c.Authorization(t.Context(), registry, "acme/app")
+	if err != nil {
+		t.Error(err)
+	}
+	return value
+}
+
 func TestAuthorizationComesFromFileOrEnvironment(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "password")
 	write(t, file, "from:file\r\n", 0o600)
@@ -43,11 +53,11 @@ func TestAuthorizationComesFromFileOrEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]string{"main": basic("robot", "from:file"), "other": basic("robot$x", "from env"), "third": "", "": ""} {
-		if got := c.Authorization(id); got != want {
+		if got := authorization(t, c, id); got != want {
 			t.Errorf("Authorization(%q) = %q, want %q", id, got, want)
 		}
 	}
-	if got := (*upstream.Credentials)(nil).Authorization("main"); got != "" {
+	if got := authorization(t, nil, "main"); got != "" {
 		t.Errorf("nil Credentials: %q", got)
 	}
 }
@@ -68,7 +78,7 @@ func TestRotatedFileCountsAtOnce(t *testing.T) {
 	}
 	expect := func(step, password string) {
 		t.Helper()
-		if got := c.Authorization("main"); got != basic("u", password) {
+		if got := authorization(t, c, "main"); got != basic("u", password) {
 			t.Errorf("%s: got %q, want the password %q", step, got, password)
 		}
 	}

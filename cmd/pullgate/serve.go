@@ -95,8 +95,9 @@ type sidecar struct {
 	grpc      *envoy.Server
 	crawls    *crawls
 
-	classifier *classify.Classifier
-	tokens     *token.Issuer // nil when there are none
+	classifier  *classify.Classifier
+	tokens      *token.Issuer // nil when there are none
+	credentials *upstream.Credentials
 }
 
 // serve runs until ctx is done, then shuts down in order: readiness, listeners, requests
@@ -145,7 +146,9 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	credentials, err := cfg.upstreamCredentials(log)
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	credentials, err := cfg.upstreamCredentials(log, reg)
 	if err != nil {
 		return nil, err
 	}
@@ -153,9 +156,8 @@ func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	sc := &sidecar{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg)}
+	sc := &sidecar{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg), credentials: credentials}
+	sc.status.credentials = credentials.Problem
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sc.Close())
@@ -227,6 +229,7 @@ func (sc *sidecar) Close() error {
 	if sc.webhooks != nil {
 		_ = sc.webhooks.Close()
 	}
+	sc.credentials.Close()
 	if sc.engine != nil {
 		sc.engine.Close()
 	}
@@ -257,6 +260,11 @@ func (sc *sidecar) activate(ctx context.Context, b *bundle.Bundle) error {
 func (sc *sidecar) watch(ctx context.Context) error {
 	return source.Dir{Path: sc.cfg.Licenses}.Watch(ctx, func(snap *source.Snapshot, err error) {
 		if err == nil {
+			upstreams := map[string]string{}
+			for i := range snap.Set.Registries {
+				upstreams[snap.Set.Registries[i].ID] = snap.Set.Registries[i].Upstream
+			}
+			sc.credentials.Aim(upstreams)
 			err = sc.crawls.publish(ctx, snap)
 		}
 		sc.status.licensesLoaded(err)
@@ -319,13 +327,15 @@ func portHint(err error) error {
 }
 
 // upstreamCredentials are those that pullgate puts on requests itself.
-func (s *settings) upstreamCredentials(log *slog.Logger) (*upstream.Credentials, error) {
-	cfg := upstream.Config{Credentials: map[string]upstream.Credential{}, Logger: log}
+func (s *settings) upstreamCredentials(log *slog.Logger, reg prometheus.Registerer) (*upstream.Credentials, error) {
+	cfg := upstream.Config{Credentials: map[string]upstream.Credential{}, Logger: log, Registerer: reg}
 	for id, c := range s.Credentials {
 		if c.Username == "" || c.Attach != nil && !*c.Attach {
 			continue
 		}
-		cfg.Credentials[id] = upstream.Credential{Username: c.Username, PasswordFile: c.PasswordFile, PasswordEnv: c.PasswordEnv}
+		cfg.Credentials[id] = upstream.Credential{
+			Username: c.Username, PasswordFile: c.PasswordFile, PasswordEnv: c.PasswordEnv, Realms: c.Realms, Insecure: c.Insecure,
+		}
 	}
 	return upstream.New(cfg)
 }

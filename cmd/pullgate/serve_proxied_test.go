@@ -68,6 +68,7 @@ func (p *proxied) do(method, path, authorization, body string) (*http.Response, 
 	p.Helper()
 	req, err := http.NewRequestWithContext(p.Context(), method, "https://"+p.addr+path, strings.NewReader(body))
 	p.must(err)
+	req.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json")
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}

@@ -49,7 +49,8 @@ type vendor struct {
 	front    *front
 	key      string // of the customer acme
 	hash     string
-	attach   bool   // pullgate puts the registry's credential on requests
+	attach   bool // pullgate puts the registry's credential on requests
+	realms   []string
 	config   string // more of pullgate.yaml
 }
 
@@ -154,8 +155,8 @@ func (v *vendor) setPassword(password string) {
 // configure writes pullgate.yaml.
 func (v *vendor) configure() {
 	v.Helper()
-	v.write("pullgate.yaml", fmt.Sprintf("licenses: %q\ndata: %q\ninstance: gate-1\nlog_level: debug\ncredentials:\n  main: {username: %s, password_file: %q, attach: %v}\n",
-		v.path("licenses"), v.path("data"), registryUser, v.path("registry-password"), v.attach)+v.config, 0o600)
+	v.write("pullgate.yaml", fmt.Sprintf("licenses: %q\ndata: %q\ninstance: gate-1\nlog_level: debug\ncredentials:\n  main: {username: %s, password_file: %q, attach: %v, realms: [%s]}\n",
+		v.path("licenses"), v.path("data"), registryUser, v.path("registry-password"), v.attach, strings.Join(v.realms, ", "))+v.config, 0o600)
 }
 
 // A front passes requests on to the registry, until it is told to do something else.
@@ -170,6 +171,11 @@ func newFront(t *testing.T, registry string) *front {
 	f.Server = httptest.NewServer(f)
 	t.Cleanup(f.Close)
 	return f
+}
+
+// lead makes it pass requests on to another registry. No request may be under way.
+func (f *front) lead(registry string) {
+	f.pass = httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: registry})
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {

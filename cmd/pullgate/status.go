@@ -27,7 +27,9 @@ type status struct {
 	bundle     *bundle.Bundle             // active; nil before the first
 	bundleErr  string                     // why the last bundle was not activated
 	records    func() string              // what keeps records from being written; "" for nothing
-	stopping   bool
+	// credentials says what keeps requests from being given a registry's credential, a line each.
+	credentials func() string
+	stopping    bool
 
 	broken prometheus.Gauge
 	loads  *prometheus.CounterVec
@@ -43,7 +45,7 @@ type registryStatus struct {
 
 func newStatus(clock func() time.Time, reg prometheus.Registerer) *status {
 	s := &status{
-		clock: clock, started: clock(), records: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
+		clock: clock, started: clock(), records: func() string { return "" }, credentials: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullgate_licenses_broken", Help: "1 while the license directory holds an edit that is refused; the last good set is in use."}),
 		loads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullgate_license_loads_total", Help: "Readings of the license directory after a change, by result (ok, refused)."}, []string{"result"}),
 	}
@@ -201,6 +203,12 @@ func (s *status) health() string {
 		}
 		if s.bundleErr != "" {
 			lines = append(lines, "bundle: the last good one is in use: "+s.bundleErr)
+		}
+	}
+	if problem := s.credentials(); problem != "" {
+		lines = append(lines, "credentials: allowed requests are answered with 503, or by the registry with 401:")
+		for l := range strings.SplitSeq(problem, "\n") {
+			lines = append(lines, "  "+l)
 		}
 	}
 	if problem := s.records(); problem != "" {

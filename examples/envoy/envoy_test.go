@@ -104,7 +104,9 @@ func (r *rig) registry(w http.ResponseWriter, req *http.Request) {
 	r.received = append(r.received, req)
 	r.mu.Unlock()
 	if strings.HasSuffix(req.URL.Path, "/challenge") {
-		w.Header().Set("WWW-Authenticate", `Bearer realm="https://harbor.internal/token"`)
+		for _, challenge := range map[string][]string{"/v2/challenge": {`Bearer realm="https://harbor.internal/token"`, "Negotiate"}, "/v2/basic/challenge": {`Basic realm="x"`}}[req.URL.Path] {
+			w.Header().Add("WWW-Authenticate", challenge)
+		}
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
@@ -286,9 +288,21 @@ func TestRegistrysChallengeNeverReachesACustomer(t *testing.T) {
 		resp.GetOkResponse().Headers = nil
 		return resp
 	}
-	resp, _ := r.get("/v2/challenge")
-	if resp.StatusCode != http.StatusUnauthorized || resp.Header.Get("www-authenticate") != "" {
-		t.Errorf("answer %s %v", resp.Status, resp.Header)
+	// Neither the challenge nor the 401: the customer's key is good, and there is nowhere else to log in.
+	for _, path := range []string{"/v2/challenge", "/v2/basic/challenge", "/v2/no/challenge"} {
+		resp, body := r.get(path)
+		want := `{"errors":[{"code":"UNAVAILABLE","message":"the registry did not take this gateway's credential: tell your vendor; decision D1"}]}`
+		if resp.StatusCode != http.StatusBadGateway || resp.Header.Get("www-authenticate") != "" || body != want || resp.Header.Get("content-type") != "application/json" ||
+			!slices.Equal(resp.Header["X-Pullgate-Decision"], []string{"D1"}) || resp.Header.Get("cache-control") != "no-store" {
+			t.Errorf("%s: answer %s %v %s", path, resp.Status, resp.Header, body)
+		}
+	}
+	// Other answers of the registry are its own.
+	if resp, body := r.get("/v2/acme/app/blobs/x"); resp.StatusCode != http.StatusOK || body != "layer" {
+		t.Errorf("answer %s %q", resp.Status, body)
+	}
+	if n := len(r.upstream()); n != 4 {
+		t.Errorf("the registry got %d requests", n)
 	}
 }
 
