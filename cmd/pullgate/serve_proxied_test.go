@@ -51,6 +51,8 @@ func (v *vendor) proxy(change func(*envoyexample.Options), args ...string) *prox
 	}
 	config, err := envoyexample.Render(options)
 	v.must(err)
+	// On a busy machine Envoy would give up after the 200 ms that the example allows.
+	config = []byte(replaceOnce(v.T, string(config), "                timeout: 0.2s\n", "                timeout: 9s\n"))
 	ctx, cancel := context.WithTimeout(v.Context(), 30*time.Second)
 	defer cancel()
 	envoy, err := peers.StartEnvoy(ctx, peers.Envoy(v), config)

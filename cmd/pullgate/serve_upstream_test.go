@@ -187,9 +187,11 @@ func TestWithoutATokenOfTheRegistryNothingGoesOn(t *testing.T) {
 	}{
 		"a realm that nobody has listed": {false, nil, "wants a token from http://localhost:"},
 		"the token server refuses":       {true, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }, "answered 403"},
-		"the token server redirects":     {true, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.2:1/token", http.StatusTemporaryRedirect) }, "no credential follows"},
-		"the token server hangs up":      {true, hangUp, "EOF"},
-		"the token server hangs":         {true, func(_ http.ResponseWriter, r *http.Request) { time.Sleep(300 * time.Millisecond) }, ""},
+		"the token server redirects": {true, func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.2:1/token", http.StatusTemporaryRedirect)
+		}, "no credential follows"},
+		"the token server hangs up": {true, hangUp, "EOF"},
+		"the token server hangs":    {true, func(_ http.ResponseWriter, r *http.Request) { time.Sleep(300 * time.Millisecond) }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, tokens := newTokenVendor(t, true)
