@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +13,7 @@ import (
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/memstore"
 	"github.com/pullgate/pullgate/authz/reply"
+	"github.com/pullgate/pullgate/bundle/index"
 )
 
 // counting counts what is asked of a generation and of a cache.
@@ -127,4 +130,73 @@ func cost(t *testing.T, w *world, r *authz.Request) string {
 		fmt.Fprintf(&out, "%v %d %v %s\n", c.n, p.Status, p.Headers, p.Body)
 	}
 	return out.String()
+}
+
+// What a customer may not see leaves no trace in a list: the same bytes with it and without.
+func TestHiddenEntriesLeaveNoTraceInLists(t *testing.T) {
+	registry := func(hidden bool) *asks {
+		w := newWorld()
+		w.index.AddProduct(index.Product{ID: "app"})
+		w.index.AddProduct(index.Product{ID: "gold"})
+		repo := index.Repository{Registry: "main", Name: "acme/app", Product: "app", Referrers: map[index.Digest][]index.Descriptor{}}
+		image := func(v string) {
+			c := versioned(t, "app", v, v)
+			repo.Tags = append(repo.Tags, index.Tag{Name: v, Digest: digest(v), Candidates: []index.Candidate{c}})
+			repo.Nodes = append(repo.Nodes, index.Node{Digest: digest(v), Kind: index.Manifest, Candidates: []index.Candidate{c}})
+			repo.Nodes = append(repo.Nodes, index.Node{Digest: digest("sbom " + v), Kind: index.Manifest, Candidates: []index.Candidate{c}})
+			repo.Referrers[digest(v)] = []index.Descriptor{{MediaType: "application/vnd.oci.image.manifest.v1+json", Digest: digest("sbom " + v), Size: 7, ArtifactType: "application/vnd.example.sbom"}}
+		}
+		for _, v := range []string{"1.0.0", "1.2.0", "1.4.0", "1.9.0"} {
+			image(v)
+		}
+		if hidden {
+			for _, v := range []string{"0.9.0", "2.0.0", "3.0.0"} {
+				image(v)
+			}
+			c := versioned(t, "gold", "1.0.0", "1.0.0")
+			w.index.AddRepository(index.Repository{
+				Registry: "main", Name: "acme/gold", Product: "gold",
+				Tags:  []index.Tag{{Name: "1.0.0", Digest: digest("gold"), Candidates: []index.Candidate{c}}},
+				Nodes: []index.Node{{Digest: digest("gold"), Kind: index.Manifest, Candidates: []index.Candidate{c}}},
+			})
+		}
+		slices.SortFunc(repo.Tags, func(a, b index.Tag) int { return strings.Compare(a.Name, b.Name) })
+		w.index.AddRepository(repo)
+		w.customer(t, "bakery", grant(t, "bakery-app", "app", ">=1.0.0 <2.0.0"))
+		w.key("bakery", "ci", nil)
+		return w.asks(t, nil)
+	}
+	with, without := registry(true), registry(false)
+	answer := func(a *asks, r *authz.Request) string {
+		d := a.ask(r)
+		d.ID = "id"
+		p := reply.For(r, d)
+		return fmt.Sprintf("%d %v %s", p.Status, p.Headers, p.Body)
+	}
+	compared := 0
+	compare := func(r *authz.Request) {
+		compared++
+		if a, b := answer(with, r), answer(without, r); a != b {
+			t.Errorf("%s n=%d last=%q: with hidden entries\n%s\nwithout\n%s", r.Kind, r.N, r.Last, a, b)
+		}
+	}
+	for _, n := range []int{-1, 0, 1, 2, 3, 4, 5, 1000} {
+		for _, last := range []string{"", "0.9.0", "1.0.0", "1.3.0", "1.4.0", "1.9.0", "2.0.0", "acme/app", "acme/gold", "zzz"} {
+			for _, kind := range []authz.Kind{authz.KindTags, authz.KindCatalog} {
+				r := request("bakery", kind, "acme/app", "")
+				if kind == authz.KindCatalog {
+					r.Repository = ""
+				}
+				r.N, r.Last = n, last
+				compare(r)
+			}
+		}
+	}
+	for _, v := range []string{"1.0.0", "1.4.0", "2.0.0", "3.0.0"} {
+		compare(request("bakery", authz.KindReferrers, "acme/app", digestOfName(v)))
+	}
+	r := request("bakery", authz.KindTags, "acme/app", "")
+	if got := answer(with, r); !strings.Contains(got, `["1.0.0","1.2.0","1.4.0","1.9.0"]`) || compared < 100 {
+		t.Errorf("%d answers compared; the whole list is %s", compared, got)
+	}
 }
