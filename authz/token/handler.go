@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/classify"
@@ -26,6 +27,9 @@ type Handler struct {
 	Issuer     *Issuer
 }
 
+// bodyTimeout is how long a request's body may take.
+const bodyTimeout = 10 * time.Second
+
 // ServeHTTP implements http.Handler.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.URL.Path != h.Classifier.TokenPath {
@@ -41,6 +45,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if peer, err := netip.ParseAddrPort(req.RemoteAddr); err == nil {
 		in.Address = peer.Addr()
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)) // a recorder has none
 	var err error
 	if in.Body, err = io.ReadAll(http.MaxBytesReader(w, req.Body, classify.MaxBody)); err != nil {
 		in.Body = nil // refused: no grant is in it

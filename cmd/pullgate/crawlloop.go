@@ -82,8 +82,12 @@ func (l *crawlLoop) aim(t catalog.Targets) {
 func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 	defer close(l.done)
 	l.readLast(ctx)
-	timer := time.NewTimer(0)
+	timer, due := time.NewTimer(0), time.Now()
 	defer timer.Stop()
+	crawlIn := func(d time.Duration) {
+		due = time.Now().Add(d)
+		timer.Reset(d)
+	}
 	var following <-chan time.Time // when to follow the hints that came; nil without any
 	var under chan crawled         // the crawl under way; nil when there is none
 	for {
@@ -104,6 +108,10 @@ func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 			}
 			return
 		case <-timer.C:
+			if wait := time.Until(l.notBefore); wait > 0 { // a reread was told so
+				crawlIn(wait)
+				continue
+			}
 			under = l.start(ctx, &reg)
 		case <-wake:
 			timer.Stop()
@@ -111,7 +119,7 @@ func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 		case c := <-under:
 			under = nil
 			if ctx.Err() == nil {
-				timer.Reset(l.finish(ctx, c))
+				crawlIn(l.finish(ctx, c))
 			}
 			c.release()
 		case <-hinted:
@@ -121,7 +129,8 @@ func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 			l.follow(ctx)
 		case r := <-l.underway.done:
 			if ctx.Err() == nil && !l.followed(ctx, r) && under == nil {
-				timer.Reset(min(soonAfter, l.sc.cfg.CrawlEvery))
+				// Sooner than it would be, never later: rereads may fail for ever.
+				crawlIn(min(soonAfter, time.Until(due)))
 			}
 			r.release()
 		}

@@ -126,7 +126,9 @@ func (l *crawlLoop) followed(ctx context.Context, r reread) bool {
 	}
 	nudge(l.hinted) // some may have waited for this
 	if r.err == nil {
-		l.notBefore = r.result.NotBefore
+		if r.result.NotBefore.After(l.notBefore) { // a crawl may have been told a later one
+			l.notBefore = r.result.NotBefore
+		}
 		r.err = failuresOf(r.result)
 	}
 	if r.err != nil {

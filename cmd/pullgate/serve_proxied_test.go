@@ -71,6 +71,7 @@ func (p *proxied) do(method, path, authorization, body string) (*http.Response, 
 	req, err := http.NewRequestWithContext(p.Context(), method, "https://"+p.addr+path, strings.NewReader(body))
 	p.must(err)
 	req.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json")
+	req.Header.Set("User-Agent", "a client of this test") // arrived sees it
 	if authorization != "" {
 		req.Header.Set("Authorization", authorization)
 	}

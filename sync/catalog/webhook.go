@@ -59,7 +59,13 @@ func NewWebhook(secrets func(registry string) ([]string, error), take func(regis
 
 // ServeHTTP answers one notification. Nothing of a body is read before its secret is right.
 func (h *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(eventTimeout)) // a recorder has none
 	status, result := h.receive(w, r)
+	if status != http.StatusAccepted { // a body that was not read is hardly waited for
+		w.Header().Set("Connection", "close")
+		_ = control.SetReadDeadline(time.Now().Add(time.Second))
+	}
 	h.total.WithLabelValues(result).Inc()
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	switch status {
@@ -84,7 +90,6 @@ func (h *Webhook) receive(w http.ResponseWriter, r *http.Request) (status int, r
 	default:
 		return http.StatusServiceUnavailable, "busy"
 	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(eventTimeout)) // a recorder has none
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxEvent))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return http.StatusRequestEntityTooLarge, "too_large"

@@ -4,10 +4,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
@@ -195,5 +197,27 @@ func TestWebhookReadsFewBodiesAtOnce(t *testing.T) {
 	}
 	if got := busy(); got != http.StatusAccepted {
 		t.Errorf("%d", got)
+	}
+}
+
+// Who does not know the secret is answered before a body comes, and holds no connection.
+func TestWebhookWaitsForNoBodyWithoutTheSecret(t *testing.T) {
+	h, _, _ := hook(t)
+	mux := http.NewServeMux()
+	mux.Handle("POST /v1/webhooks/{registry}", h)
+	s := httptest.NewServer(mux)
+	defer s.Close()
+	conn, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(8 * time.Second)) // less than a body may take
+	if _, err := io.WriteString(conn, "POST /v1/webhooks/main HTTP/1.1\r\nHost: hook\r\nAuthorization: Bearer wrong\r\nContent-Length: 1000\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 401 ") {
+		t.Errorf("%q, %v: want 401 and the end of the connection", answer, err)
 	}
 }
