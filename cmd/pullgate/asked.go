@@ -58,9 +58,23 @@ func (e fixedEngine) Generation() authz.Generation { return e.gen }
 type asked struct {
 	*authz.Gate
 	bundle    *bundle.Bundle
+	at        time.Time
 	gen       authz.Generation
 	customers []string // every id, ascending
 	close     func()
+}
+
+// ask makes what the flags name ready. The caller closes what it gets.
+func (f *questionFlags) ask(ctx context.Context) (*asked, error) {
+	at, err := f.clock()
+	if err != nil {
+		return nil, err
+	}
+	b, err := f.bundle(ctx, at)
+	if err != nil {
+		return nil, err
+	}
+	return ask(ctx, b, at)
 }
 
 // ask makes a bundle ready. The caller closes what it gets.
@@ -75,7 +89,7 @@ func ask(ctx context.Context, b *bundle.Bundle, at time.Time) (*asked, error) {
 		e.Close()
 		return nil, fmt.Errorf("read customers: %w", err)
 	}
-	a := &asked{bundle: b, customers: customers, close: e.Close}
+	a := &asked{bundle: b, at: at, customers: customers, close: e.Close}
 	a.gen = asEach(e.Generation(), a.customers...)
 	a.Gate = authz.NewGate(authz.GateConfig{Engine: fixedEngine{a.gen}, AskPast: true, Clock: func() time.Time { return at }, Instance: "decide"})
 	return a, nil

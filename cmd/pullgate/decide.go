@@ -29,19 +29,11 @@ Exit codes: 0 allowed, 1 denied, 2 could not find out.`,
 		if *output != "json" && *output != "table" {
 			return fmt.Errorf("-o %s: want table or json", *output)
 		}
-		at, err := f.clock()
-		if err != nil {
-			return err
-		}
-		b, err := f.bundle(cmd.Context(), at)
-		if err != nil {
-			return err
-		}
 		req, err := who.request(args[0], args[1])
 		if err != nil {
 			return err
 		}
-		a, err := ask(cmd.Context(), b, at)
+		a, err := f.ask(cmd.Context())
 		if err != nil {
 			return err
 		}

@@ -56,15 +56,7 @@ Exit codes: 0 allowed, 1 denied or not decided, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		at, err := f.clock()
-		if err != nil {
-			return err
-		}
-		b, err := f.bundle(cmd.Context(), at)
-		if err != nil {
-			return err
-		}
-		a, err := ask(cmd.Context(), b, at)
+		a, err := f.ask(cmd.Context())
 		if err != nil {
 			return err
 		}

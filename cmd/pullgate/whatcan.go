@@ -44,15 +44,7 @@ Exit codes: 0 something, 1 nothing, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		at, err := f.clock()
-		if err != nil {
-			return err
-		}
-		b, err := f.bundle(cmd.Context(), at)
-		if err != nil {
-			return err
-		}
-		a, err := ask(cmd.Context(), b, at)
+		a, err := f.ask(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -69,7 +61,7 @@ Exit codes: 0 something, 1 nothing, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		return w.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), format, rows, at)
+		return w.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), format, rows, a.at)
 	}
 	return cmd
 }

@@ -46,15 +46,7 @@ Exit codes: 0 somebody may, 1 nobody, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		at, err := f.clock()
-		if err != nil {
-			return err
-		}
-		b, err := f.bundle(cmd.Context(), at)
-		if err != nil {
-			return err
-		}
-		a, err := ask(cmd.Context(), b, at)
+		a, err := f.ask(cmd.Context())
 		if err != nil {
 			return err
 		}
@@ -73,7 +65,7 @@ Exit codes: 0 somebody may, 1 nobody, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		return w.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), format, fmt.Sprintf("%s at %s", args[0], at.UTC().Format(time.RFC3339)), denied)
+		return w.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), format, fmt.Sprintf("%s at %s", args[0], a.at.UTC().Format(time.RFC3339)), denied)
 	}
 	return cmd
 }
