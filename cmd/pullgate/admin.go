@@ -20,11 +20,11 @@ const maxDecisionsPage = 1000
 
 // adminHandler serves the admin port: its read-only paths, tokens for proxies that send customers
 // there, and, unless they have a port of their own, the registries' notifications.
-func (sc *sidecar) adminHandler() http.Handler {
+func (sc *sidecar) adminHandler(c *compileSide) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data)))
-	if sc.webhooks == nil {
-		mux.Handle("/v1/webhooks/", sc.webhook)
+	if c.webhooks == nil {
+		mux.Handle("/v1/webhooks/", c.webhook)
 	}
 	if sc.tokens != nil {
 		mux.Handle(sc.classifier.TokenPath, &token.Handler{Decider: sc.gate, Classifier: sc.classifier, Issuer: sc.tokens})

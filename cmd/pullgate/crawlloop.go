@@ -48,11 +48,11 @@ func (c *crawls) startLoop(ctx context.Context, reg *license.Registry, t catalog
 	l := &crawlLoop{
 		crawls: c, id: reg.ID, upstream: reg.Upstream, targets: t, cancel: cancel,
 		done: make(chan struct{}), wake: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
-		metrics:  ownMetrics{Registerer: c.sc.registry},
+		metrics:  ownMetrics{Registerer: c.side.registry},
 		underway: rereadings{repositories: map[string]bool{}, done: make(chan reread, mostRereads)},
 	}
 	l.store.open = func() (*catalog.Store, error) {
-		return openStore(catalogDir(c.sc.cfg.Data), l.id, c.sc.log)
+		return openStore(catalogDir(c.side.cfg.Data), l.id, c.side.log)
 	}
 	go l.run(ctx, *reg)
 	return l
@@ -66,7 +66,7 @@ func (l *crawlLoop) stop() {
 		l.crawler.Close()
 	}
 	l.metrics.unregister()
-	l.sc.status.forget(l.id)
+	l.side.status.forget(l.id)
 }
 
 // aim crawls again if there is something else to crawl.
@@ -152,7 +152,7 @@ type crawled struct {
 // start begins a crawl.
 func (l *crawlLoop) start(ctx context.Context, reg *license.Registry) chan crawled {
 	l.during = map[string]bool{}
-	l.sc.status.crawling(l.id, l.isKnown(l.id))
+	l.side.status.crawling(l.id, l.isKnown(l.id))
 	l.mu.Lock()
 	t := l.targets
 	l.mu.Unlock()
@@ -178,9 +178,9 @@ func (l *crawlLoop) prepare(reg *license.Registry) (err error) {
 	if l.crawler != nil {
 		return nil
 	}
-	cfg := l.sc.cfg.crawlConfig(reg)
+	cfg := l.side.cfg.crawlConfig(reg)
 	cfg.Registerer = &l.metrics
-	cfg.Progress = func(p catalog.Progress) { l.sc.status.progress(l.id, p) }
+	cfg.Progress = func(p catalog.Progress) { l.side.status.progress(l.id, p) }
 	if l.crawler, err = catalog.NewCrawler(cfg); err != nil {
 		l.metrics.unregister()
 	}
@@ -191,11 +191,11 @@ func (l *crawlLoop) prepare(reg *license.Registry) (err error) {
 func (l *crawlLoop) finish(ctx context.Context, c crawled) time.Duration {
 	soon, err := l.publishCrawl(ctx, c)
 	known := l.isKnown(l.id)
-	l.sc.status.crawled(l.id, known, err)
+	l.side.status.crawled(l.id, known, err)
 	if err != nil {
-		l.sc.log.Error("registry not read; "+unread(known), "registry", l.id, "error", err)
+		l.side.log.Error("registry not read; "+unread(known), "registry", l.id, "error", err)
 	}
-	wait := jitter(l.sc.cfg.CrawlEvery)
+	wait := jitter(l.side.cfg.CrawlEvery)
 	if soon {
 		wait = min(wait, soonAfter)
 	}
@@ -209,7 +209,7 @@ func (l *crawlLoop) publishCrawl(ctx context.Context, c crawled) (soon bool, err
 	}
 	result := c.result
 	l.notBefore = result.NotBefore
-	l.sc.logCrawl(l.id, result, c.took)
+	l.side.logCrawl(l.id, result, c.took)
 	if len(l.during) > 0 { // they may be newer than the crawl's snapshot
 		fresh, err := c.store.Snapshot(slices.Collect(maps.Keys(l.during))...)
 		if err != nil {
@@ -275,7 +275,7 @@ func (l *crawlLoop) readLast(ctx context.Context) {
 	if l.isKnown(l.id) {
 		return
 	}
-	last, err := catalog.Last(catalogDir(l.sc.cfg.Data), l.id)
+	last, err := catalog.Last(catalogDir(l.side.cfg.Data), l.id)
 	if errors.Is(err, catalog.ErrNoCatalog) {
 		return
 	}
@@ -283,7 +283,7 @@ func (l *crawlLoop) readLast(ctx context.Context) {
 		err = l.takeCatalog(ctx, last)
 	}
 	if err != nil {
-		l.sc.log.Error("the kept catalog is not used; the registry is read again", "registry", l.id, "error", err)
+		l.side.log.Error("the kept catalog is not used; the registry is read again", "registry", l.id, "error", err)
 	}
 }
 
@@ -306,18 +306,18 @@ func (o *ownMetrics) unregister() {
 	o.all = nil
 }
 
-func (sc *sidecar) logCrawl(registry string, r *catalog.Result, took time.Duration) {
+func (side *compileSide) logCrawl(registry string, r *catalog.Result, took time.Duration) {
 	for _, w := range r.Warnings {
-		sc.log.Warn("registry", "registry", registry, "warning", w)
+		side.log.Warn("registry", "registry", registry, "warning", w)
 	}
 	tags := 0
 	for _, rr := range r.Repositories {
 		tags += rr.Tags
 		for _, w := range rr.Warnings {
-			sc.log.Warn("registry", "registry", registry, "repository", rr.Name, "warning", w)
+			side.log.Warn("registry", "registry", registry, "repository", rr.Name, "warning", w)
 		}
 	}
-	sc.log.Info("registry read", "registry", registry, "repositories", len(r.Repositories), "tags", tags, "manifests_fetched", r.Manifests, "took", took.Round(time.Millisecond))
+	side.log.Info("registry read", "registry", registry, "repositories", len(r.Repositories), "tags", tags, "manifests_fetched", r.Manifests, "took", took.Round(time.Millisecond))
 }
 
 // mostFailures bounds the repositories that health and the log name.

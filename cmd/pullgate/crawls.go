@@ -16,7 +16,7 @@ import (
 // license files and catalogs. A license edit never waits for a registry and never fails because
 // of one.
 type crawls struct {
-	sc   *sidecar
+	side *compileSide
 	wake chan struct{} // an edit was published
 
 	mu      sync.Mutex // guards all below; never held during a crawl
@@ -32,9 +32,9 @@ type crawls struct {
 // slowCrawl is how long the reading of a registry may take before health says so.
 const slowCrawl = 30 * time.Second
 
-func newCrawls(sc *sidecar) *crawls {
-	sc.status.slowCrawl = min(slowCrawl, 2*sc.cfg.CrawlEvery)
-	return &crawls{sc: sc, wake: make(chan struct{}, 1), known: map[string]bool{}, loops: map[string]*crawlLoop{}}
+func newCrawls(side *compileSide) *crawls {
+	side.status.slowCrawl = min(slowCrawl, 2*side.cfg.CrawlEvery)
+	return &crawls{side: side, wake: make(chan struct{}, 1), known: map[string]bool{}, loops: map[string]*crawlLoop{}}
 }
 
 // publish takes a good set of license files. On the first start it waits for the registries
@@ -53,10 +53,10 @@ func (c *crawls) publish(ctx context.Context, snap *source.Snapshot) error {
 // publishPending publishes what waits, if it may. What is refused goes on waiting: the next
 // catalog may make it good. It is called with mu held.
 func (c *crawls) publishPending(ctx context.Context) error {
-	if c.pending == nil || c.sc.publisher.Set() == nil && !c.complete(c.pending.Set) {
+	if c.pending == nil || c.side.publisher.Set() == nil && !c.complete(c.pending.Set) {
 		return nil
 	}
-	err := c.sc.publisher.SetLicenses(ctx, c.pending.Set, c.pending.Rules)
+	err := c.side.publisher.SetLicenses(ctx, c.pending.Set, c.pending.Rules)
 	if err != nil {
 		c.refused = err.Error()
 		return err
@@ -84,21 +84,21 @@ func (c *crawls) isKnown(registry string) bool {
 func (c *crawls) take(ctx context.Context, registry string, snapshot *catalog.Catalog) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.sc.publisher.SetCatalog(ctx, registry, snapshot); err != nil {
+	if err := c.side.publisher.SetCatalog(ctx, registry, snapshot); err != nil {
 		return err
 	}
 	c.known[registry] = true
 	was := c.refused
 	if err := c.publishPending(ctx); err != nil {
 		if was == "" {
-			c.sc.status.licensesLoaded(err)
-			c.sc.log.Error("license files refused", "directory", c.sc.cfg.Licenses, "error", err)
+			c.side.status.licensesLoaded(err)
+			c.side.log.Error("license files refused", "directory", c.side.cfg.Licenses, "error", err)
 		}
 		return nil // the registry was read all the same
 	}
 	if was != "" && c.refused == "" {
-		c.sc.status.licensesMended(was)
-		c.sc.log.Info("license files in use, with the registry read again", "directory", c.sc.cfg.Licenses, "registry", registry)
+		c.side.status.licensesMended(was)
+		c.side.log.Info("license files in use, with the registry read again", "directory", c.side.cfg.Licenses, "registry", registry)
 	}
 	return nil
 }
@@ -127,9 +127,9 @@ func (c *crawls) Run(ctx context.Context) error {
 		c.mu.Lock()
 		set := c.set
 		c.mu.Unlock()
-		for _, id := range slices.Sorted(maps.Keys(c.sc.cfg.Webhooks)) {
+		for _, id := range slices.Sorted(maps.Keys(c.side.cfg.Webhooks)) {
 			if set.Registry(id) == nil {
-				c.sc.log.Warn("a webhook of no registry: no Registry document of the license files has this id", "webhook", id)
+				c.side.log.Warn("a webhook of no registry: no Registry document of the license files has this id", "webhook", id)
 			}
 		}
 		for id, l := range c.loops {

@@ -132,7 +132,7 @@ func (l *crawlLoop) followed(ctx context.Context, r reread) bool {
 		r.err = failuresOf(r.result)
 	}
 	if r.err != nil {
-		l.sc.log.Error("repositories not read again after a notification; the next crawl finds what has changed", "registry", l.id, "error", r.err)
+		l.side.log.Error("repositories not read again after a notification; the next crawl finds what has changed", "registry", l.id, "error", r.err)
 	}
 	if r.result == nil {
 		return false
@@ -168,16 +168,16 @@ func (l *crawlLoop) publishReread(ctx context.Context, store *catalog.Store, res
 	}
 	slices.Sort(changed)
 	if err := l.takeCatalog(ctx, all); err != nil {
-		l.sc.log.Error("what was read again is not in use; the last good catalog stays", "registry", l.id, "repositories", changed, "error", err)
+		l.side.log.Error("what was read again is not in use; the last good catalog stays", "registry", l.id, "repositories", changed, "error", err)
 		return err
 	}
-	l.sc.log.Info("repositories read again after a notification", "registry", l.id, "repositories", changed, "took", time.Since(began).Round(time.Millisecond))
+	l.side.log.Info("repositories read again after a notification", "registry", l.id, "repositories", changed, "took", time.Since(began).Round(time.Millisecond))
 	if time.Since(l.kept) < keepShare*l.keeping {
 		return nil // questions without this process know it after the next crawl
 	}
 	began = time.Now()
 	if err := store.Keep(all); err != nil {
-		l.sc.log.Warn("questions and a restart go on with what was known before", "registry", l.id, "error", err)
+		l.side.log.Warn("questions and a restart go on with what was known before", "registry", l.id, "error", err)
 	}
 	l.kept, l.keeping = time.Now(), time.Since(began)
 	return nil

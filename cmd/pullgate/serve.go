@@ -6,13 +6,9 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
-	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/audit"
 	"github.com/pullgate/pullgate/authz/classify"
@@ -23,7 +19,6 @@ import (
 	"github.com/pullgate/pullgate/authz/upstream"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/publish"
-	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -77,23 +72,15 @@ and so are the secrets of registries that tell of pushes (POST /v1/webhooks/ID):
 	return cmd
 }
 
-// sidecar is one running pullgate.
+// sidecar is the side of pullgate that decides: the engine, the Gate before it, Envoy's port, and
+// the records.
 type sidecar struct {
-	cfg       *settings
-	log       *slog.Logger
-	data      *dataDir
-	registry  *prometheus.Registry
-	status    *status
-	records   *audit.Log
-	cache     *memstore.Cache
-	engine    *engine.Engine
-	gate      *authz.Gate
-	publisher *publish.Publisher
-	admin     net.Listener
-	webhooks  net.Listener // nil when the admin port takes notifications
-	webhook   http.Handler
-	grpc      *envoy.Server
-	crawls    *crawls
+	*process
+	records *audit.Log
+	cache   *memstore.Cache
+	engine  *engine.Engine
+	gate    *authz.Gate
+	grpc    *envoy.Server // nil until listen
 
 	classifier  *classify.Classifier
 	tokens      *token.Issuer // nil when there are none
@@ -103,31 +90,44 @@ type sidecar struct {
 // serve runs until ctx is done, then shuts down in order: readiness, listeners, requests
 // under way, records.
 func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err error) {
-	sc, err := newSidecar(cfg, stderr)
+	if cfg.Licenses == "" {
+		return errors.New("no --licenses: name the directory of license files; `pullgate init DIR` writes a first one")
+	}
+	p, err := newProcess(cfg, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	sc, err := newSidecar(p)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sc.Close()) }()
-
+	compiled, err := sc.compileSide()
+	if err != nil {
+		return err
+	}
+	defer compiled.Close()
+	if err := p.listenAdmin(); err != nil {
+		return err
+	}
+	if err := sc.listen(); err != nil { // last, for only Run closes it
+		return err
+	}
 	grpcAddr := sc.grpc.Addr().String()
 	if sc.grpc.Addr().Network() == "unix" {
 		grpcAddr = "unix:" + grpcAddr // as --grpc-addr takes it
 	}
-	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", grpcAddr, sc.admin.Addr())
-	if sc.webhooks != nil {
-		fmt.Fprintf(stdout, "webhooks %s\n", sc.webhooks.Addr())
-	}
-	sc.log.Info("pullgate serves", "version", version, "grpc", grpcAddr, "admin", sc.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
+	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", grpcAddr, p.admin.Addr())
+	compiled.print(stdout)
+	p.log.Info("pullgate serves", "version", version, "grpc", grpcAddr, "admin", p.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
 
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
-	group.Go(func() error { return serveAdmin(gctx, sc.admin, sc.adminHandler()) })
-	group.Go(func() error { return sc.serveWebhooks(gctx) })
-	group.Go(func() error { return sc.watch(gctx) })
-	group.Go(func() error { return sc.crawls.Run(gctx) })
-	group.Go(func() error { return sc.publisher.Run(gctx) })
+	group.Go(func() error { return serveAdmin(gctx, p.admin, sc.adminHandler(compiled)) })
 	group.Go(func() error { return sc.watchReadiness(gctx) })
+	compiled.start(gctx, group)
 	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
@@ -135,80 +135,54 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	return err
 }
 
-func newSidecar(cfg *settings, stderr io.Writer) (_ *sidecar, err error) {
-	if cfg.Licenses == "" {
-		return nil, errors.New("no --licenses: name the directory of license files; `pullgate init DIR` writes a first one")
-	}
-	if err := cfg.checkFiles(); err != nil {
-		return nil, err
-	}
-	log, err := newLogger(stderr, cfg.LogFormat, cfg.LogLevel)
-	if err != nil {
-		return nil, err
-	}
-	reg := prometheus.NewRegistry()
-	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	credentials, err := cfg.upstreamCredentials(log, reg)
-	if err != nil {
-		return nil, err
-	}
-	data, err := openDataDir(cfg.Data)
-	if err != nil {
-		return nil, err
-	}
-	sc := &sidecar{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg), credentials: credentials}
-	sc.status.credentials = credentials.Problem
+// newSidecar makes everything but Envoy's port.
+func newSidecar(p *process) (_ *sidecar, err error) {
+	sc := &sidecar{process: p}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sc.Close())
 		}
 	}()
-	sc.records, err = audit.Open(audit.Config{Dir: decisionsDir(cfg.Data), MaxTotalBytes: cfg.DecisionsMaxBytes, Logger: log, Registerer: reg})
+	cfg := p.cfg
+	if sc.credentials, err = cfg.upstreamCredentials(p.log, p.registry); err != nil {
+		return nil, err
+	}
+	p.status.credentials = sc.credentials.Problem
+	sc.records, err = audit.Open(audit.Config{Dir: decisionsDir(cfg.Data), MaxTotalBytes: cfg.DecisionsMaxBytes, Logger: p.log, Registerer: p.registry})
 	if err != nil {
 		return nil, err
 	}
-	sc.status.records = sc.records.Problem
-	sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: reg})
+	p.status.records = sc.records.Problem
+	sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: p.registry})
 	if err != nil {
 		return nil, err
 	}
-	sc.engine = engine.New(engine.Config{Logger: log, Registerer: reg})
+	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
 	sc.gate = authz.NewGate(authz.GateConfig{
 		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records,
-		Instance: cfg.Instance, Logger: log, Registerer: reg, BadKeysPerMinute: cfg.BadKeysPerMinute,
+		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
-	if sc.tokens, err = cfg.Bearer.issuer(reg); err != nil {
+	if sc.tokens, err = cfg.Bearer.issuer(p.registry); err != nil {
 		return nil, err
 	}
 	sc.classifier = cfg.classifier(sc.tokens)
-	signer, ring, err := ownKey()
-	if err != nil {
-		return nil, err
-	}
-	sc.publisher = publish.New(publish.Config{Signer: signer, Ring: ring, Validity: cfg.Validity, Deliver: sc.activate, Logger: log})
-	sc.crawls = newCrawls(sc)
-	if sc.webhook, err = sc.webhookHandler(); err != nil {
-		return nil, err
-	}
-	if sc.admin, err = net.Listen("tcp", cfg.AdminAddr); err != nil {
-		return nil, fmt.Errorf("--admin-addr: %w", portHint(err))
-	}
-	if sc.webhooks, err = cfg.listenWebhooks(); err != nil {
-		return nil, err
-	}
+	return sc, nil
+}
+
+// listen opens Envoy's port. Only Run closes it.
+func (sc *sidecar) listen() (err error) {
+	cfg := sc.cfg
 	grpc := envoy.Config{
-		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: credentials, Logger: log, Drain: drainTimeout,
+		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout,
 		Classifier: sc.classifier,
 	}
 	if sc.tokens != nil {
 		grpc.Reply = sc.tokens.Reply
 	}
-	// Last, for only Run closes it.
-	sc.grpc, err = envoy.New(grpc)
-	if err != nil {
-		return nil, fmt.Errorf("--grpc-addr: %w", err)
+	if sc.grpc, err = envoy.New(grpc); err != nil {
+		return fmt.Errorf("--grpc-addr: %w", err)
 	}
-	return sc, nil
+	return nil
 }
 
 // grpcTLS is nil unless one of its settings is there; the server says which are missing.
@@ -219,16 +193,8 @@ func (s *settings) grpcTLS() *envoy.TLS {
 	return &envoy.TLS{CertFile: s.GRPCCert, KeyFile: s.GRPCKey, ClientCAFile: s.GRPCClientCA, ClientSANs: s.GRPCClientSAN}
 }
 
-// Close flushes the records and gives the data directory back. It also closes what newSidecar
-// has opened before an error.
+// Close flushes the records. It also closes what newSidecar has opened before an error.
 func (sc *sidecar) Close() error {
-	var errs []error
-	if sc.admin != nil {
-		_ = sc.admin.Close() // again, after serveAdmin
-	}
-	if sc.webhooks != nil {
-		_ = sc.webhooks.Close()
-	}
 	sc.credentials.Close()
 	if sc.engine != nil {
 		sc.engine.Close()
@@ -237,9 +203,18 @@ func (sc *sidecar) Close() error {
 		sc.cache.Close()
 	}
 	if sc.records != nil {
-		errs = append(errs, sc.records.Close())
+		return sc.records.Close()
 	}
-	return errors.Join(append(errs, sc.data.Close())...)
+	return nil
+}
+
+// compileSide makes the other side in the same process. It signs with a key that nobody else has.
+func (sc *sidecar) compileSide() (*compileSide, error) {
+	signer, ring, err := ownKey()
+	if err != nil {
+		return nil, err
+	}
+	return newCompileSide(sc.process, publish.Config{Signer: signer, Ring: ring, Validity: sc.cfg.Validity, Deliver: sc.activate, Logger: sc.log}, sc.credentials.Aim)
 }
 
 // activate makes a verified bundle the one that decides.
@@ -254,30 +229,6 @@ func (sc *sidecar) activate(ctx context.Context, b *bundle.Bundle) error {
 	sc.log.Info("bundle active", "revision", b.Revision(), "serial", b.Serial(), "took", time.Since(start).Round(time.Millisecond))
 	sc.updateHealth()
 	return nil
-}
-
-// watch follows the license directory. A broken edit keeps the last good set.
-func (sc *sidecar) watch(ctx context.Context) error {
-	return source.Dir{Path: sc.cfg.Licenses}.Watch(ctx, func(snap *source.Snapshot, err error) {
-		if err == nil {
-			upstreams := map[string]string{}
-			for i := range snap.Set.Registries {
-				upstreams[snap.Set.Registries[i].ID] = snap.Set.Registries[i].Upstream
-			}
-			sc.credentials.Aim(upstreams)
-			err = sc.crawls.publish(ctx, snap)
-		}
-		sc.status.licensesLoaded(err)
-		if err != nil {
-			sc.log.Error("license files refused; the last good set stays in use", "directory", sc.cfg.Licenses, "error", err)
-			return
-		}
-		text := "license files in use"
-		if sc.publisher.Set() == nil {
-			text = "license files read; they wait for the registry to be read"
-		}
-		sc.log.Info(text, "directory", sc.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
-	})
 }
 
 // watchReadiness lets gRPC health follow what can change without an event: the bundle's age.
@@ -299,31 +250,6 @@ func (sc *sidecar) watchReadiness(ctx context.Context) error {
 func (sc *sidecar) updateHealth() {
 	ready, _ := sc.status.ready()
 	sc.grpc.SetServing(ready)
-}
-
-// serveAdmin serves until ctx is done and then lets requests under way finish.
-func serveAdmin(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	select {
-	case err := <-done:
-		return fmt.Errorf("admin port: %w", err)
-	case <-ctx.Done():
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
-		defer cancel()
-		err := server.Shutdown(stop)
-		<-done
-		return err
-	}
-}
-
-// portHint adds the remedy to the error of a port that somebody else has.
-func portHint(err error) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%w; stop what listens there, or name another address (port 0 takes a free one and prints it)", err)
-	}
-	return err
 }
 
 // upstreamCredentials are those that pullgate puts on requests itself.

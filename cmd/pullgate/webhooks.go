@@ -110,20 +110,20 @@ func (s *settings) webhookSecrets(id string) ([]string, error) {
 
 // webhookHandler receives notifications. A secret that cannot be read refuses them, and is logged
 // once a minute.
-func (sc *sidecar) webhookHandler() (http.Handler, error) {
+func (c *compileSide) webhookHandler() (http.Handler, error) {
 	var mu sync.Mutex
 	var logged time.Time
 	secrets := func(id string) ([]string, error) {
-		secrets, err := sc.cfg.webhookSecrets(id)
+		secrets, err := c.cfg.webhookSecrets(id)
 		mu.Lock()
 		defer mu.Unlock()
 		if err != nil && time.Since(logged) > time.Minute {
 			logged = time.Now()
-			sc.log.Error("notifications are refused: their secret cannot be read", "webhook", id, "error", err)
+			c.log.Error("notifications are refused: their secret cannot be read", "webhook", id, "error", err)
 		}
 		return secrets, err
 	}
-	h, err := catalog.NewWebhook(secrets, sc.crawls.hint, sc.registry)
+	h, err := catalog.NewWebhook(secrets, c.crawls.hint, c.registry)
 	if err != nil {
 		return nil, err
 	}
@@ -155,9 +155,9 @@ func (s *settings) listenWebhooks() (net.Listener, error) {
 }
 
 // serveWebhooks serves the port of webhook-addr, if there is one, until ctx is done.
-func (sc *sidecar) serveWebhooks(ctx context.Context) error {
-	if sc.webhooks == nil {
+func (c *compileSide) serveWebhooks(ctx context.Context) error {
+	if c.webhooks == nil {
 		return nil
 	}
-	return serveAdmin(ctx, sc.webhooks, sc.webhook)
+	return serveAdmin(ctx, c.webhooks, c.webhook)
 }

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+
+	"github.com/pullgate/pullgate/sync/publish"
+	"github.com/pullgate/pullgate/sync/source"
+	"golang.org/x/sync/errgroup"
+)
+
+// compileSide is the side of pullgate that gathers and compiles: it follows the licenses and reads
+// the registries that they name, and its publisher makes bundles of both.
+type compileSide struct {
+	*process
+	publisher *publish.Publisher
+	crawls    *crawls
+	webhooks  net.Listener // nil when the admin port takes notifications
+	webhook   http.Handler
+	// aim is told the upstream of every registry, by id, of each new set of licenses.
+	aim func(map[string]string)
+}
+
+func newCompileSide(p *process, cfg publish.Config, aim func(map[string]string)) (_ *compileSide, err error) {
+	c := &compileSide{process: p, publisher: publish.New(cfg), aim: aim}
+	c.crawls = newCrawls(c)
+	if c.webhook, err = c.webhookHandler(); err != nil {
+		return nil, err
+	}
+	if c.webhooks, err = p.cfg.listenWebhooks(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// print tells where it listens, a line each.
+func (c *compileSide) print(w io.Writer) {
+	if c.webhooks != nil {
+		fmt.Fprintf(w, "webhooks %s\n", c.webhooks.Addr())
+	}
+}
+
+// start runs it within a group, until ctx is done.
+func (c *compileSide) start(ctx context.Context, group *errgroup.Group) {
+	group.Go(func() error { return c.serveWebhooks(ctx) })
+	group.Go(func() error { return c.watch(ctx) })
+	group.Go(func() error { return c.crawls.Run(ctx) })
+	group.Go(func() error { return c.publisher.Run(ctx) })
+}
+
+func (c *compileSide) Close() {
+	if c.webhooks != nil {
+		_ = c.webhooks.Close() // again, after serveWebhooks
+	}
+}
+
+// watch follows the license directory. A broken edit keeps the last good set.
+func (c *compileSide) watch(ctx context.Context) error {
+	return source.Dir{Path: c.cfg.Licenses}.Watch(ctx, func(snap *source.Snapshot, err error) {
+		if err == nil {
+			upstreams := map[string]string{}
+			for i := range snap.Set.Registries {
+				upstreams[snap.Set.Registries[i].ID] = snap.Set.Registries[i].Upstream
+			}
+			c.aim(upstreams)
+			err = c.crawls.publish(ctx, snap)
+		}
+		c.status.licensesLoaded(err)
+		if err != nil {
+			c.log.Error("license files refused; the last good set stays in use", "directory", c.cfg.Licenses, "error", err)
+			return
+		}
+		text := "license files in use"
+		if c.publisher.Set() == nil {
+			text = "license files read; they wait for the registry to be read"
+		}
+		c.log.Info(text, "directory", c.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
+	})
+}

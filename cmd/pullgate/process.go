@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// process is what every pullgate that goes on running has: settings, log, state, metrics, health
+// and the admin port.
+type process struct {
+	cfg      *settings
+	log      *slog.Logger
+	data     *dataDir
+	registry *prometheus.Registry
+	status   *status
+	admin    net.Listener // nil until listenAdmin
+}
+
+func newProcess(cfg *settings, stderr io.Writer) (*process, error) {
+	if err := cfg.checkFiles(); err != nil {
+		return nil, err
+	}
+	log, err := newLogger(stderr, cfg.LogFormat, cfg.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	data, err := openDataDir(cfg.Data)
+	if err != nil {
+		return nil, err
+	}
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return &process{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg)}, nil
+}
+
+// listenAdmin opens the admin port.
+func (p *process) listenAdmin() (err error) {
+	if p.admin, err = net.Listen("tcp", p.cfg.AdminAddr); err != nil {
+		return fmt.Errorf("--admin-addr: %w", portHint(err))
+	}
+	return nil
+}
+
+// Close gives the data directory back. Everything else of the process is closed before.
+func (p *process) Close() error {
+	if p.admin != nil {
+		_ = p.admin.Close() // again, after serveAdmin
+	}
+	return p.data.Close()
+}
+
+// serveAdmin serves until ctx is done and then lets requests under way finish.
+func serveAdmin(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(l) }()
+	select {
+	case err := <-done:
+		return fmt.Errorf("admin port: %w", err)
+	case <-ctx.Done():
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
+		defer cancel()
+		err := server.Shutdown(stop)
+		<-done
+		return err
+	}
+}
+
+// portHint adds the remedy to the error of a port that somebody else has.
+func portHint(err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%w; stop what listens there, or name another address (port 0 takes a free one and prints it)", err)
+	}
+	return err
+}
