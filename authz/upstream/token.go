@@ -16,7 +16,7 @@ const (
 	maxToken      = 8 << 10  // bytes of one: it goes into a header
 	maxAnswer     = 64 << 10 // bytes of a token server's answer
 	askTimeout    = 10 * time.Second
-	shortLifetime = time.Minute // of a token that does not say (distribution's token authentication specification)
+	shortLifetime = time.Minute // of a token that does not say, and the least (distribution's token authentication specification)
 	longLifetime  = time.Hour
 	tokenMargin   = 10 * time.Second // before its end a token is not used
 	retryAfter    = 2 * time.Second  // after a failure
@@ -124,7 +124,7 @@ func (r *registry) fetch(t *token, repository string) {
 		}
 		r.complain(aboutTokens, nil)
 		t.value = secret{"Bearer " + value}
-		t.goodUntil = started.Add(lifetime - min(tokenMargin, lifetime/4))
+		t.goodUntil = started.Add(lifetime - tokenMargin)
 		t.better = started.Add(lifetime / 2)
 	})
 }
@@ -186,10 +186,7 @@ func (r *registry) exchange(b *bearer, repository string, with secret) (value st
 	if !isBearer(value) {
 		return "", 0, fmt.Errorf("token server %s answered without a token that can be sent", origin(b.realm))
 	}
-	lifetime = shortLifetime
-	if answer.ExpiresIn > 0 {
-		lifetime = time.Duration(min(answer.ExpiresIn, longLifetime.Seconds()) * float64(time.Second))
-	}
+	lifetime = time.Duration(min(max(answer.ExpiresIn, shortLifetime.Seconds()), longLifetime.Seconds()) * float64(time.Second))
 	result = "ok"
 	return value, lifetime, nil
 }
