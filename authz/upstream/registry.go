@@ -73,12 +73,11 @@ func (r *registry) aim(upstream string) {
 // ask asks in the background until there is an answer, unless it is being asked. It is called with
 // mu held.
 func (r *registry) ask() {
-	if r.asking != nil || r.ctx.Err() != nil {
+	if r.asking != nil {
 		return
 	}
 	once, upstream := make(chan struct{}), r.upstream
-	r.asking = once
-	r.running.Go(func() {
+	begun := r.begin(func() {
 		again := r.askOnce(upstream)
 		close(once)
 		for again {
@@ -91,6 +90,9 @@ func (r *registry) ask() {
 			again = r.ctx.Err() == nil && r.askOnce(upstream)
 		}
 	})
+	if begun {
+		r.asking = once
+	}
 }
 
 // askOnce reports whether to ask again.

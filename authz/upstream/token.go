@@ -102,12 +102,7 @@ func (r *registry) makeRoom(now time.Time) {
 // fetch gets a token in the background. It is called with mu held.
 func (r *registry) fetch(t *token, repository string) {
 	done := make(chan struct{})
-	if r.ctx.Err() != nil {
-		t.err = r.ctx.Err()
-		return
-	}
-	t.fetching = done
-	r.running.Go(func() {
+	begun := r.begin(func() {
 		defer close(done)
 		started := r.clock()
 		value, lifetime, err := r.exchange(t.bearer, repository, t.with)
@@ -127,6 +122,11 @@ func (r *registry) fetch(t *token, repository string) {
 		t.goodUntil = started.Add(lifetime - tokenMargin)
 		t.better = started.Add(lifetime / 2)
 	})
+	if begun {
+		t.fetching = done
+	} else {
+		t.err = context.Cause(r.ctx)
+	}
 }
 
 // exchange asks the token server for a token to pull from one repository.

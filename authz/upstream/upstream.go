@@ -64,6 +64,7 @@ type Credentials struct {
 
 	ctx     context.Context // of what runs in the background
 	cancel  context.CancelFunc
+	closing sync.Mutex // nothing begins to run while or after it is closed
 	running sync.WaitGroup
 }
 
@@ -141,12 +142,25 @@ func (c *Credentials) Aim(upstreams map[string]string) {
 	}
 }
 
-// Close ends what runs in the background and waits for it.
+// begin runs f in the background, and reports whether it does: not once Close was called.
+func (c *Credentials) begin(f func()) bool {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.running.Go(f)
+	return true
+}
+
+// Close ends what runs in the background and waits for it. Requests may still come.
 func (c *Credentials) Close() {
 	if c == nil {
 		return
 	}
+	c.closing.Lock()
 	c.cancel()
+	c.closing.Unlock()
 	c.running.Wait()
 	c.client.CloseIdleConnections()
 }
