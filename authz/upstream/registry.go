@@ -1,15 +1,11 @@
 package upstream
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -32,17 +28,11 @@ type registry struct {
 	mu       sync.Mutex
 	upstream *url.URL // nil until it is told
 	login    login
-	asking   chan struct{} // while it is being asked; closed after the first attempt
-	askAt    time.Time     // when to ask again
-	tokens   map[string]*token
-	problems [2]complained // about the login, and about tokens; "" for none
+	asking   chan struct{}     // while it is being asked; closed after the first attempt
+	askAt    time.Time         // when to ask again
+	tokens   map[string]*token // by repository
+	problem  complained        // about the login; those about tokens are theirs
 }
-
-// What a problem is about.
-const (
-	aboutLogin = iota
-	aboutTokens
-)
 
 // login is how a registry wants to be logged in to. The zero login is not known: Basic, as far
 // as anybody can tell.
@@ -66,7 +56,7 @@ func (r *registry) aim(upstream string) {
 		return
 	}
 	r.upstream, r.login, r.tokens, r.asking = u, login{}, map[string]*token{}, nil
-	r.problems = [2]complained{}
+	r.problem = ""
 	r.ask()
 }
 
@@ -104,11 +94,11 @@ func (r *registry) askOnce(upstream *url.URL) bool {
 		return false // it has moved
 	}
 	if err != nil { // what was known stays
-		r.complain(aboutLogin, fmt.Errorf("the registry does not say how to log in: %w", err))
+		r.complain(fmt.Errorf("the registry does not say how to log in: %w", err))
 		return true
 	}
 	r.asking, r.askAt = nil, r.clock().Add(reaskAfter)
-	r.complain(aboutLogin, found.err)
+	r.complain(found.err)
 	switch {
 	case found.open && r.login.bearer != nil:
 		return false
@@ -190,34 +180,4 @@ func (r *registry) await(ctx context.Context, done <-chan struct{}) error {
 	case <-timer.C:
 	}
 	return errSlow
-}
-
-// complain notes a problem, or that there is none, and logs it once. It is called with mu held.
-func (r *registry) complain(about int, err error) {
-	var now complained
-	if err != nil {
-		now = complained(err.Error())
-	}
-	if now != "" && now != r.problems[about] {
-		r.logger.Error("requests cannot be given the registry's credential", "registry", r.id, "error", err)
-	}
-	r.problems[about] = now
-}
-
-// Problem says what keeps requests from being given a credential, a line for each registry; "" for
-// nothing.
-func (c *Credentials) Problem() string {
-	if c == nil {
-		return ""
-	}
-	var lines []string
-	for _, id := range slices.Sorted(maps.Keys(c.registries)) {
-		r := c.registries[id]
-		r.mu.Lock()
-		if p := cmp.Or(r.problems[aboutLogin], r.problems[aboutTokens]); p != "" {
-			lines = append(lines, fmt.Sprintf("registry %s: %s", id, p))
-		}
-		r.mu.Unlock()
-	}
-	return strings.Join(lines, "\n")
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -108,16 +109,15 @@ func (r *registry) fetch(t *token, repository string) {
 		value, lifetime, err := r.exchange(t.bearer, repository, t.with)
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		t.fetching, t.err = nil, err
+		t.fetching = nil
+		r.complainOf(t, repository, err)
 		if err != nil {
 			t.notBefore = r.clock().Add(retryAfter)
-			r.complain(aboutTokens, err)
 			if r.login.bearer == t.bearer && r.asking == nil { // it may have changed its mind
 				r.askAt = r.clock()
 			}
 			return
 		}
-		r.complain(aboutTokens, nil)
 		t.value = secret{"Bearer " + value}
 		t.goodUntil = started.Add(lifetime - tokenMargin)
 		t.better = started.Add(lifetime / 2)
@@ -156,7 +156,10 @@ func (r *registry) exchange(b *bearer, repository string, with secret) (value st
 	req.Header.Set("Authorization", with.reveal())
 	resp, err := r.client.Do(req)
 	if err != nil {
-		return "", 0, fmt.Errorf("token server: %w", err)
+		if where, ok := errors.AsType[*url.Error](err); ok {
+			err = where.Err // the same for all repositories
+		}
+		return "", 0, fmt.Errorf("token server %s: %w", origin(b.realm), err)
 	}
 	defer resp.Body.Close()
 	switch {
@@ -166,11 +169,11 @@ func (r *registry) exchange(b *bearer, repository string, with secret) (value st
 		if resp.StatusCode < 500 {
 			result = "refused"
 		}
-		return "", 0, fmt.Errorf("token server %s answered %s", origin(b.realm), resp.Status)
+		return "", 0, fmt.Errorf("token server %s answered %d %s", origin(b.realm), resp.StatusCode, http.StatusText(resp.StatusCode))
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
-		return "", 0, fmt.Errorf("token server: %w", err)
+		return "", 0, fmt.Errorf("token server %s: %w", origin(b.realm), err)
 	}
 	var answer struct {
 		Token       string  `json:"token"`
