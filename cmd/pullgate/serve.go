@@ -214,7 +214,14 @@ func (sc *sidecar) compileSide() (*compileSide, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newCompileSide(sc.process, publish.Config{Signer: signer, Ring: ring, Validity: sc.cfg.Validity, Deliver: sc.activate, Logger: sc.log}, sc.credentials.Aim)
+	return newCompileSide(sc.process, publish.Config{
+		Bundles: []publish.Bundle{{Deliver: sc.activateIssue, Stored: true}},
+		Signer:  signer, Ring: ring, Validity: sc.cfg.Validity, Logger: sc.log,
+	}, sc.credentials.Aim)
+}
+
+func (sc *sidecar) activateIssue(ctx context.Context, issue *publish.Issue) error {
+	return sc.activate(ctx, issue.Bundle)
 }
 
 // activate makes a verified bundle the one that decides.

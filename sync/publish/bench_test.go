@@ -60,7 +60,7 @@ func BenchmarkOneTag(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		p := New(Config{Signer: signer, Ring: ring, Deliver: func(context.Context, *bundle.Bundle) error { return nil }})
+		p := New(Config{Signer: signer, Ring: ring, Bundles: []Bundle{{Deliver: func(context.Context, *Issue) error { return nil }}}})
 		if err := p.SetLicenses(b.Context(), set, nil); err != nil {
 			b.Fatal(err)
 		}

@@ -1,55 +1,87 @@
 // Package publish is the loop of the compile side: when licenses or a registry have
 // changed, or half of a bundle's validity is over, it compiles, signs and hands over.
+//
+// One Publisher makes one or more bundles of the same sources: that of all customers, and smaller
+// ones of chosen customers. Between compiling and handing over stands whoever may say no (Approve);
+// what they hold back is told, and goes out when it is accepted.
 package publish
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/pullgate/pullgate/bundle"
-	"github.com/pullgate/pullgate/bundle/compile"
 	"github.com/pullgate/pullgate/bundle/license"
-	"github.com/pullgate/pullgate/policies"
 	"github.com/pullgate/pullgate/sync/catalog"
 )
 
 // DefaultValidity is how long a bundle may be used; it is re-issued at half of that.
 const DefaultValidity = 72 * time.Hour
 
-// Config says what to publish and to whom. Signer, Ring and Deliver are required.
+// Config says what to publish and to whom. Bundles, Signer and Ring are required.
 type Config struct {
-	Name     string        // the set of customers it serves; "" is bundle.DefaultName
-	Validity time.Duration // 0: DefaultValidity
-	Signer   *bundle.Signer
-	Ring     *bundle.KeyRing // what the result is verified with before it is delivered
+	Bundles    []Bundle
+	Validity   time.Duration // 0: DefaultValidity
+	Signer     *bundle.Signer
+	Ring       *bundle.KeyRing  // what the result is verified with before it is delivered
+	Clock      func() time.Time // nil: time.Now
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Bundle is one of the bundles of a Publisher. Deliver is required.
+type Bundle struct {
+	Name      string   // "" is bundle.DefaultName
+	Customers []string // whom it serves; nil: all
 	// Deliver takes each new bundle, read back from its bytes and verified. An error keeps the
-	// previous one.
-	Deliver func(context.Context, *bundle.Bundle) error
-	Clock   func() time.Time // nil: time.Now
-	Logger  *slog.Logger
-	// Serial is the last serial that was used for Name, or 0.
-	Serial int64
+	// previous one, and the sources of it.
+	Deliver func(context.Context, *Issue) error
+	// Approve says why a bundle must not take the place of the previous one until somebody accepts it,
+	// or nil. It is asked when the content differs; nil approves of everything.
+	Approve func(ctx context.Context, previous, candidate *bundle.Bundle) error
+	// NextSerial hands out the serial of the next bundle, at least the given one; an error keeps it
+	// from being published. nil: the given one is taken.
+	NextSerial func(ctx context.Context, atLeast int64) (int64, error)
+	// History keeps what was published, for the next start and for Rollback; nil: nothing is kept.
+	History *History
+	// Stored leaves files uncompressed: for those that stay on the machine.
+	Stored bool
+}
+
+// Issue is a bundle that was made: verified, and as bytes, which must not be changed.
+type Issue struct {
+	Bundle *bundle.Bundle
+	File   []byte
+}
+
+// Held is a bundle that is not published until its revision is accepted.
+type Held struct {
+	Name, Revision string
+	Since          time.Time
+	Reason         string
+}
+
+func (h *Held) Error() string {
+	return fmt.Sprintf("bundle %s: revision %s is held back: %s", h.Name, h.Revision, h.Reason)
 }
 
 // Publisher holds the last good sources and makes bundles of them. Its methods are safe
 // for concurrent use; builds happen one after the other.
 type Publisher struct {
-	cfg Config
+	cfg     Config
+	metrics *metrics
 
 	mu       sync.Mutex // guards all below; held during a build
 	set      *license.Set
 	rules    map[string][]byte
 	catalogs map[string]*catalog.Catalog // by registry id
-	kept     compile.Kept
-	serial   int64
-	current  *bundle.Bundle
-	warnings []compile.Warning // logged last
+	outlets  []*outlet
+	again    chan struct{} // a bundle was published: Run counts anew
 }
 
 // ErrNoLicenses means that nothing has been compiled because no set of licenses was good yet.
@@ -57,9 +89,6 @@ var ErrNoLicenses = errors.New("no good set of license files yet")
 
 // New returns a Publisher with nothing to publish yet.
 func New(cfg Config) *Publisher {
-	if cfg.Name == "" {
-		cfg.Name = bundle.DefaultName
-	}
 	if cfg.Validity <= 0 {
 		cfg.Validity = DefaultValidity
 	}
@@ -69,17 +98,39 @@ func New(cfg Config) *Publisher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Publisher{cfg: cfg, serial: cfg.Serial, catalogs: map[string]*catalog.Catalog{}}
+	p := &Publisher{cfg: cfg, metrics: newMetrics(cfg.Registerer), catalogs: map[string]*catalog.Catalog{}, again: make(chan struct{}, 1)}
+	for _, b := range cfg.Bundles {
+		if b.Name == "" {
+			b.Name = bundle.DefaultName
+		}
+		p.outlets = append(p.outlets, &outlet{Bundle: b, publisher: p})
+		p.metrics.know(b.Name)
+	}
+	return p
+}
+
+// Restore publishes what History has of each bundle, if it may still be used, as it was: who follows
+// need not wait for the sources. What cannot be read is an error; the rest is restored all the same.
+func (p *Publisher) Restore(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var errs []error
+	for _, o := range p.outlets {
+		if err := o.restore(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("bundle %s: %w", o.Name, err))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // SetLicenses takes a new set of licenses and rules and publishes. When that fails the
-// previous set stays.
+// previous set stays. What is held back is no failure.
 func (p *Publisher) SetLicenses(ctx context.Context, set *license.Set, rules map[string][]byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	oldSet, oldRules := p.set, p.rules
 	p.set, p.rules = set, rules
-	if err := p.build(ctx, false); err != nil {
+	if err := p.publish(ctx, false); err != nil {
 		p.set, p.rules = oldSet, oldRules
 		return err
 	}
@@ -96,7 +147,7 @@ func (p *Publisher) SetCatalog(ctx context.Context, registry string, c *catalog.
 	if p.set == nil {
 		return nil
 	}
-	err := p.build(ctx, false)
+	err := p.publish(ctx, false)
 	switch {
 	case err == nil:
 	case had:
@@ -114,18 +165,34 @@ func (p *Publisher) Set() *license.Set {
 	return p.set
 }
 
+// Held returns what is held back.
+func (p *Publisher) Held() []Held {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var all []Held
+	for _, o := range p.outlets {
+		if o.held != nil {
+			all = append(all, *o.held)
+		}
+	}
+	return all
+}
+
 // Run publishes again at half of the validity, until ctx is done.
 func (p *Publisher) Run(ctx context.Context) error {
 	for {
-		timer := time.NewTimer(p.cfg.Validity / 2)
+		timer := time.NewTimer(p.due())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return nil
+		case <-p.again:
+			timer.Stop()
+			continue
 		case <-timer.C:
 		}
 		p.mu.Lock()
-		err := p.build(ctx, true)
+		err := p.publish(ctx, true)
 		p.mu.Unlock()
 		if err != nil && !errors.Is(err, ErrNoLicenses) {
 			p.cfg.Logger.Error("bundle not re-issued; the last one stays in use until its not_after", "error", err)
@@ -133,79 +200,47 @@ func (p *Publisher) Run(ctx context.Context) error {
 	}
 }
 
-// build compiles, signs, reads back and delivers. A bundle with the content of the current
-// one is delivered only when reissue asks for it. It is called with mu held.
-func (p *Publisher) build(ctx context.Context, reissue bool) error {
-	if p.set == nil {
+// retryAfter is how long after a bundle could not be re-issued it is tried again.
+const retryAfter = time.Minute
+
+// due is how long it is until the first bundle has to be re-issued.
+func (p *Publisher) due() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	half := p.cfg.Validity / 2
+	wait := half
+	for _, o := range p.outlets {
+		if o.current != nil {
+			wait = min(wait, time.Unix(o.current.IssuedAt(), 0).Add(half).Sub(p.cfg.Clock()))
+		}
+	}
+	return max(wait, min(retryAfter, half))
+}
+
+// publish compiles every bundle, and delivers those that are new, or also the others when they are
+// to be re-issued. It is called with mu held. A set that one bundle cannot be made of is no set.
+func (p *Publisher) publish(ctx context.Context, reissue bool) error {
+	if p.set == nil && !reissue {
 		return ErrNoLicenses
 	}
-	var repositories []compile.Repository
-	for _, registry := range p.set.Registries {
-		c := p.catalogs[registry.ID]
-		if c == nil {
-			continue
+	now := p.cfg.Clock()
+	drafts := make([]*Issue, len(p.outlets))
+	for i, o := range p.outlets {
+		if p.set == nil {
+			continue // what History had is issued again
 		}
-		c = &catalog.Catalog{Registry: registry.ID, Repositories: c.Repositories}
-		rs, err := Repositories([]*catalog.Catalog{c}, p.set)
-		if err != nil {
+		var err error
+		if drafts[i], err = o.draft(now); err != nil {
+			p.metrics.count(o.Name, "refused")
 			return err
 		}
-		repositories = append(repositories, rs...)
 	}
-	now := p.cfg.Clock()
-	in := &compile.Input{
-		Set: p.set, Catalog: repositories, Kept: &p.kept, Modules: policies.Modules(), Rules: p.rules,
-		Name: p.cfg.Name, Serial: max(p.serial+1, now.Unix()),
-		IssuedAt: now.Unix(), NotAfter: now.Add(p.cfg.Validity).Unix(),
-	}
-	b, warnings, err := Build(in, p.cfg.Signer, p.cfg.Ring)
-	if err != nil {
-		return err
-	}
-	p.warn(warnings)
-	if !reissue && p.current != nil && b.Revision() == p.current.Revision() {
-		return nil
-	}
-	if err := p.cfg.Deliver(ctx, b); err != nil {
-		return fmt.Errorf("bundle %s: %w", b.Revision(), err)
-	}
-	p.serial, p.current = in.Serial, b
-	return nil
-}
-
-// mostWarnings bounds the warnings of a build that are logged.
-const mostWarnings = 20
-
-// warn logs what a build warns of, when it is not what the one before warned of.
-func (p *Publisher) warn(warnings []compile.Warning) {
-	if slices.Equal(warnings, p.warnings) {
-		return
-	}
-	p.warnings = warnings
-	for i, w := range warnings {
-		if i == mostWarnings {
-			p.cfg.Logger.Warn("licenses: more warnings are not shown; `pullgate check --verbose` prints all", "more", len(warnings)-i)
-			return
+	var errs []error
+	for i, o := range p.outlets {
+		if err := o.publish(ctx, drafts[i], reissue, now); err != nil {
+			p.metrics.count(o.Name, "refused")
+			errs = append(errs, err)
 		}
-		p.cfg.Logger.Warn("licenses", "warning", w.String())
 	}
-}
-
-// Build compiles and signs, and returns what its own reader verified: the only way from
-// licenses to something an engine takes.
-func Build(in *compile.Input, signer *bundle.Signer, ring *bundle.KeyRing) (*bundle.Bundle, []compile.Warning, error) {
-	content, warnings, err := compile.Compile(in)
-	if err != nil {
-		return nil, nil, fmt.Errorf("compile: %w", err)
-	}
-	content.Stored = true // it stays on this machine
-	var buf bytes.Buffer
-	if _, err := bundle.Write(&buf, content, signer); err != nil {
-		return nil, nil, fmt.Errorf("write bundle: %w", err)
-	}
-	b, err := bundle.Read(&buf, ring, bundle.ReadOptions{Name: in.Name})
-	if err != nil {
-		return nil, nil, fmt.Errorf("read bundle back: %w", err)
-	}
-	return b, warnings, nil
+	return errors.Join(errs...)
 }

@@ -24,11 +24,11 @@ type engine struct {
 	refuse error
 }
 
-func (e *engine) take(_ context.Context, b *bundle.Bundle) error {
+func (e *engine) take(_ context.Context, issue *Issue) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.refuse == nil {
-		e.got = append(e.got, b)
+		e.got = append(e.got, issue.Bundle)
 	}
 	return e.refuse
 }
@@ -48,7 +48,7 @@ func newPublisher(t *testing.T, change ...func(*Config)) (*Publisher, *engine) {
 		t.Fatal(err)
 	}
 	e := &engine{}
-	cfg := Config{Signer: signer, Ring: ring, Deliver: e.take}
+	cfg := Config{Signer: signer, Ring: ring, Bundles: []Bundle{{Deliver: e.take}}}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -150,7 +150,7 @@ func TestRefusedSourcesAreTakenBack(t *testing.T) {
 				t.Error("the refused set is in use")
 			}
 			p.mu.Lock()
-			err := p.build(t.Context(), true)
+			err := p.publish(t.Context(), true)
 			p.mu.Unlock()
 			if err != nil {
 				t.Fatal(err)

@@ -1,0 +1,178 @@
+package publish
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pullgate/pullgate/bundle"
+)
+
+// History keeps the bundles that were published under one name, one file for each content, in a
+// directory of its own. It belongs to one Publisher.
+type History struct {
+	Dir  string // made when it is missing
+	Keep int    // contents; 0: DefaultKeep
+}
+
+// DefaultKeep is how many contents are kept.
+const DefaultKeep = 20
+
+const (
+	historySuffix = ".tar.gz"
+	pinFile       = "rolled-back-to" // holds the revision, while there is one
+)
+
+// past is a file of a History: SERIAL-REVISION.tar.gz, the serial with leading zeros, so that
+// names sort by it.
+type past struct{ name, revision string }
+
+// list returns what is kept, newest first.
+func (h *History) list() ([]past, error) {
+	entries, err := os.ReadDir(h.Dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var all []past
+	for _, e := range entries {
+		serial, revision, ok := strings.Cut(strings.TrimSuffix(e.Name(), historySuffix), "-")
+		if ok && len(serial) == 19 && len(revision) == 64 && strings.HasSuffix(e.Name(), historySuffix) {
+			all = append(all, past{e.Name(), revision})
+		}
+	}
+	slices.Reverse(all)
+	return all, err
+}
+
+// add keeps a bundle, in place of one with the same content.
+func (h *History) add(issue *Issue) error {
+	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
+		return err
+	}
+	b := issue.Bundle
+	name := fmt.Sprintf("%019d-%s%s", b.Serial(), b.Revision(), historySuffix)
+	if err := writeFile(filepath.Join(h.Dir, name), issue.File, 0o600); err != nil {
+		return err
+	}
+	all, err := h.list()
+	kept := 0
+	for _, p := range all {
+		if p.name == name || p.revision != b.Revision() && kept < cmp.Or(h.Keep, DefaultKeep) {
+			kept++
+			continue
+		}
+		err = errors.Join(err, os.Remove(filepath.Join(h.Dir, p.name)))
+	}
+	return err
+}
+
+// last is the newest bundle that is kept and can be verified; nil when there is none. One that cannot
+// be read is no reason to forget the others: the error then comes with the next.
+func (h *History) last(ring *bundle.KeyRing, name string) (*Issue, error) {
+	all, err := h.list()
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range all {
+		issue, err := h.read(p, ring, name)
+		if err == nil {
+			return issue, nil
+		}
+		if errors.Is(err, fs.ErrPermission) {
+			return nil, err
+		}
+	}
+	if len(all) > 0 {
+		_, err = h.read(all[0], ring, name)
+	}
+	return nil, err
+}
+
+// find is the newest kept bundle whose revision begins so, or nil and all revisions.
+func (h *History) find(ring *bundle.KeyRing, name, revision string) (*Issue, []string, error) {
+	all, err := h.list()
+	if err != nil {
+		return nil, nil, err
+	}
+	var revisions []string
+	for _, p := range all {
+		if strings.HasPrefix(p.revision, revision) {
+			issue, err := h.read(p, ring, name)
+			if errors.Is(err, bundle.ErrUnknownKey) {
+				err = fmt.Errorf("%w; name the public key that it was signed with, too", err)
+			}
+			return issue, nil, err
+		}
+		revisions = append(revisions, p.revision)
+	}
+	return nil, revisions, nil
+}
+
+func (h *History) read(p past, ring *bundle.KeyRing, name string) (*Issue, error) {
+	file, err := os.ReadFile(filepath.Join(h.Dir, p.name))
+	if err != nil {
+		return nil, err
+	}
+	b, err := bundle.Read(bytes.NewReader(file), ring, bundle.ReadOptions{Name: name})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p.name, err)
+	}
+	if b.Revision() != p.revision {
+		return nil, fmt.Errorf("%s: holds revision %s", p.name, b.Revision())
+	}
+	return &Issue{Bundle: b, File: file}, nil
+}
+
+// pin remembers that a revision was rolled back to; "" ends that.
+func (h *History) pin(revision string) error {
+	path := filepath.Join(h.Dir, pinFile)
+	if revision == "" {
+		if err := os.Remove(path); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	}
+	return writeFile(path, []byte(revision+"\n"), 0o600)
+}
+
+func (h *History) pinned() string {
+	text, _ := os.ReadFile(filepath.Join(h.Dir, pinFile))
+	return strings.TrimSpace(string(text))
+}
+
+// writeFile replaces a file whole: a reader, and a crash, find the old one or the new one.
+func writeFile(path string, data []byte, mode os.FileMode) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
+		}
+	}()
+	if _, err := f.Write(data); err != nil {
+		return err
+	}
+	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
+		return err
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), syncDir(filepath.Dir(path)))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

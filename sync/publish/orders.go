@@ -1,0 +1,113 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// shortestRevision is how many digits of a revision must be given to name it.
+const shortestRevision = 8
+
+// Accept publishes what is held back: of whichever bundle, if its revision begins like the given
+// one. Nothing else is published: content that has changed since is held under another revision.
+func (p *Publisher) Accept(ctx context.Context, revision string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := enough(revision); err != nil {
+		return err
+	}
+	var found bool
+	var waiting []string
+	for _, o := range p.outlets {
+		if o.held == nil {
+			continue
+		}
+		waiting = append(waiting, o.held.Revision)
+		if strings.HasPrefix(o.held.Revision, revision) {
+			found = true
+			o.accepted = o.held.Revision
+		}
+	}
+	if !found {
+		if len(waiting) == 0 {
+			return fmt.Errorf("revision %s is not held back, and nothing else is", revision)
+		}
+		return fmt.Errorf("revision %s is not held back; what is: %s", revision, strings.Join(waiting, ", "))
+	}
+	if err := p.publish(ctx, false); err != nil {
+		return err
+	}
+	for _, o := range p.outlets {
+		if o.current != nil && strings.HasPrefix(o.current.Revision(), revision) {
+			o.unpin()
+		}
+	}
+	return nil
+}
+
+// Rollback publishes an older content again, under a new serial, and holds back everything else until
+// it is accepted. It looks for the revision in the history of every bundle.
+func (p *Publisher) Rollback(ctx context.Context, revision string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := enough(revision); err != nil {
+		return err
+	}
+	var known []string
+	for _, o := range p.outlets {
+		if o.History == nil {
+			continue
+		}
+		issue, revisions, err := o.History.find(p.cfg.Ring, o.Name, revision)
+		if err != nil {
+			return fmt.Errorf("bundle %s: %w", o.Name, err)
+		}
+		if issue == nil {
+			known = append(known, revisions...)
+			continue
+		}
+		return o.rollBack(ctx, issue, p.cfg.Clock())
+	}
+	if len(known) == 0 {
+		return errors.New("no older bundle is kept")
+	}
+	return fmt.Errorf("no bundle that is kept has revision %s; those that are, newest first: %s", revision, strings.Join(known, ", "))
+}
+
+func (o *outlet) rollBack(ctx context.Context, to *Issue, now time.Time) error {
+	// First of all, so that a crash in between holds back too much and not too little.
+	if err := o.History.pin(to.Bundle.Revision()); err != nil {
+		return err
+	}
+	o.pinned = to.Bundle.Revision()
+	issue, err := o.issueAgain(to.Bundle, max(o.serial+1, now.Unix()), now)
+	if err != nil {
+		return err
+	}
+	if err := o.deliver(ctx, issue, "rolled_back", now); err != nil {
+		return err
+	}
+	o.publisher.cfg.Logger.Warn("rolled back; newer content is held back until it is accepted", "bundle", o.Name, "revision", o.pinned, "serial", issue.Bundle.Serial())
+	return nil
+}
+
+// unpin ends a rollback: newer content was accepted.
+func (o *outlet) unpin() {
+	if o.pinned == "" {
+		return
+	}
+	o.pinned = ""
+	if err := o.History.pin(""); err != nil {
+		o.publisher.cfg.Logger.Error("the rollback is over, but would begin anew at the next start", "bundle", o.Name, "error", err)
+	}
+}
+
+func enough(revision string) error {
+	if len(revision) < shortestRevision || strings.Trim(revision, "0123456789abcdef") != "" {
+		return fmt.Errorf("revision %q: want at least %d hex digits of one", revision, shortestRevision)
+	}
+	return nil
+}
