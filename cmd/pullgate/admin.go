@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,6 +32,11 @@ func (sc *sidecar) adminHandler(c *compileSide) http.Handler {
 		mux.Handle(sc.classifier.TokenPath, &token.Handler{Decider: sc.gate, Classifier: sc.classifier, Issuer: sc.tokens})
 	}
 	return mux
+}
+
+// isAdminPath reports whether the admin port has a path for itself, now or for what may come.
+func isAdminPath(path string) bool {
+	return slices.Contains([]string{"/metrics", "/healthz", "/readyz", "/v1"}, path) || strings.HasPrefix(path, "/v1/")
 }
 
 // adminHandler serves the read-only paths of docs/operations.md. Nothing in it is secret, but it

@@ -35,18 +35,23 @@ func (b *bearerSettings) path() string {
 	return b.Path
 }
 
-func (b *bearerSettings) validate() []error {
+// validateBearer says what is wrong with the settings of tokens as they are written.
+func (s *settings) validateBearer() []error {
+	b := &s.Bearer
 	var errs []error
 	if b.Enabled && len(b.Keys) == 0 {
-		errs = append(errs, errors.New("bearer.keys: want at least one file; `pullgate token keygen` makes one"))
+		errs = append(errs, s.placed("bearer.keys", "bearer.keys: want at least one file; `pullgate token keygen` makes one"))
 	}
 	if b.TTL != 0 && (b.TTL < token.MinTTL || b.TTL > token.MaxTTL || b.TTL%time.Second != 0) {
-		errs = append(errs, fmt.Errorf("bearer.ttl %s: want whole seconds from %s to %s", b.TTL, token.MinTTL, token.MaxTTL))
+		errs = append(errs, s.placed("bearer.ttl", "bearer.ttl %s: want whole seconds from %s to %s", b.TTL, token.MinTTL, token.MaxTTL))
 	}
 	if p := b.Path; p != "" {
 		plain := strings.Trim(p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./") == ""
-		if !plain || p[0] != '/' || p == "/" || strings.HasSuffix(p, "/") || strings.Contains(p, "//") || strings.Contains(p, "/.") || p == "/v2" || strings.HasPrefix(p, "/v2/") {
-			errs = append(errs, fmt.Errorf("bearer.path %q: want a plain path that is no registry route, like %s", p, defaultTokenPath))
+		switch {
+		case !plain || p[0] != '/' || p == "/" || strings.HasSuffix(p, "/") || strings.Contains(p, "//") || strings.Contains(p, "/.") || p == "/v2" || strings.HasPrefix(p, "/v2/"):
+			errs = append(errs, s.placed("bearer.path", "bearer.path %q: want a plain path that is no registry route, like %s", p, defaultTokenPath))
+		case isAdminPath(p):
+			errs = append(errs, s.placed("bearer.path", "bearer.path %q: the admin port has this path for something else; want another one, like %s", p, defaultTokenPath))
 		}
 	}
 	return errs

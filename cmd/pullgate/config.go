@@ -56,12 +56,13 @@ type settings struct {
 	// attach is false, put on upstream requests in place of the customer's key.
 	Credentials map[string]credentialSettings
 	// Webhooks are registries that tell of pushes, by registry id.
-	Webhooks  map[string]webhookSettings
-	webhookAt map[string]error // where each is written, for messages
+	Webhooks map[string]webhookSettings
 	// ClientAddress says where the client's address is found when Envoy is not the first proxy.
 	ClientAddress clientAddressSettings
 	// Bearer lets clients log in for a token instead of sending their key with every request.
 	Bearer bearerSettings
+
+	places map[string]string // where keys of the last four are written, for messages
 }
 
 type credentialSettings struct {
@@ -191,7 +192,7 @@ func (s *settings) validate() []error {
 	if s.ClientAddress.TrustedHops < 0 || s.ClientAddress.Header == "" && s.ClientAddress.TrustedHops != 0 {
 		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
 	}
-	errs = append(errs, s.Bearer.validate()...)
+	errs = append(errs, s.validateBearer()...)
 	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
 		c := s.Credentials[id]
 		anonymous := c.Username == "" && c.PasswordFile == "" && c.PasswordEnv == "" && c.Attach == nil && (len(c.Redirects) > 0 || c.Insecure)
@@ -250,18 +251,10 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 			continue
 		}
 		seen[key.Value] = true
-		switch key.Value {
-		case "credentials":
-			errs = append(errs, decodeStrict(value, &s.Credentials, at)...)
-			continue
-		case "webhooks":
-			errs = append(errs, s.decodeWebhooks(value, at)...)
-			continue
-		case "client_address":
-			errs = append(errs, decodeStrict(value, &s.ClientAddress, at)...)
-			continue
-		case "bearer":
-			errs = append(errs, decodeStrict(value, &s.Bearer, at)...)
+		sections := map[string]any{"credentials": &s.Credentials, "webhooks": &s.Webhooks, "client_address": &s.ClientAddress, "bearer": &s.Bearer}
+		if into := sections[key.Value]; into != nil {
+			errs = append(errs, decodeStrict(value, into, at)...)
+			s.place(key, value, at)
 			continue
 		}
 		name := strings.ReplaceAll(key.Value, "_", "-")

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/sync/catalog"
-	"go.yaml.in/yaml/v4"
 )
 
 // webhookSettings are those of one registry's notifications. The secret is what the registry
@@ -28,19 +27,9 @@ type webhookSettings struct {
 // leastSecret is the shortest secret of a webhook, in bytes.
 const leastSecret = 16
 
-// webhooks decodes the webhooks of the configuration file and remembers where each is written.
-func (s *settings) decodeWebhooks(n *yaml.Node, at func(*yaml.Node, string, ...any) error) []error {
-	errs := decodeStrict(n, &s.Webhooks, at)
-	s.webhookAt = map[string]error{}
-	for i := 0; n.Kind == yaml.MappingNode && i < len(n.Content); i += 2 {
-		s.webhookAt[n.Content[i].Value] = at(n.Content[i], "webhooks.%s", n.Content[i].Value)
-	}
-	return errs
-}
-
 // webhookError is an error about a registry's webhook, with its place.
 func (s *settings) webhookError(id string, format string, args ...any) error {
-	return fmt.Errorf("%w: %w", s.webhookAt[id], fmt.Errorf(format, args...))
+	return s.placed("webhooks."+id, "webhooks.%s: %w", id, fmt.Errorf(format, args...))
 }
 
 // validateWebhooks says what is wrong with the webhooks as they are written.
