@@ -13,7 +13,7 @@ func meant(word string, words iter.Seq[string]) string {
 	}
 	best, distance := "", min(3, (len(word)+2)/2)
 	for w := range words {
-		if d := edits(word, w, distance); d < distance || d == distance && best != "" && w < best {
+		if d := Edits(word, w, distance); d < distance || d == distance && best != "" && w < best {
 			best, distance = w, d
 		}
 	}
@@ -23,9 +23,9 @@ func meant(word string, words iter.Seq[string]) string {
 	return fmt.Sprintf(", did you mean %q?", best)
 }
 
-// edits is the number of insertions, deletions and replacements between a and b, or more than
+// Edits is the number of insertions, deletions and replacements between a and b, or more than
 // limit when it is more than limit.
-func edits(a, b string, limit int) int {
+func Edits(a, b string, limit int) int {
 	if len(a)-len(b) > limit || len(b)-len(a) > limit {
 		return limit + 1
 	}

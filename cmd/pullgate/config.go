@@ -63,6 +63,7 @@ type settings struct {
 	Bearer bearerSettings
 
 	places map[string]string // where keys of the last four are written, for messages
+	strays []error           // variables of the environment that nothing reads
 }
 
 type credentialSettings struct {
@@ -137,10 +138,11 @@ func loadSettings(f *pflag.FlagSet, s *settings, file string) (origin, error) {
 	from := origin{}
 	var errs []error
 	f.VisitAll(func(fl *pflag.Flag) {
-		if fl.Name == "config" || fl.Name == "help" || fl.Name == "output" {
+		key := settingKey(fl)
+		if key == "" {
 			return
 		}
-		env := "PULLGATE_" + strings.ToUpper(strings.ReplaceAll(fl.Name, "-", "_"))
+		env := envName(key)
 		if fl.Changed {
 			from[fl.Name] = "--" + fl.Name
 			return
@@ -160,6 +162,7 @@ func loadSettings(f *pflag.FlagSet, s *settings, file string) (origin, error) {
 		}
 		from[fl.Name] = where
 	})
+	s.strays = s.strayVariables(f, os.Environ())
 	if len(errs) == 0 { // a value that cannot be read is not judged as well
 		errs = s.validate()
 	}
@@ -369,7 +372,7 @@ func (s *settings) check(cmd *cobra.Command, file string) error {
 	if err == nil {
 		err = s.checkFiles()
 	}
-	if err != nil {
+	if err = errors.Join(append([]error{err}, s.strays...)...); err != nil {
 		fmt.Fprintln(cmd.OutOrStdout(), err)
 		return errNo
 	}
@@ -414,7 +417,7 @@ func (s *settings) print(cmd *cobra.Command, from origin) error {
 	w := newTable(cmd.OutOrStdout())
 	cmd.Flags().VisitAll(func(fl *pflag.Flag) {
 		if where, ok := from[fl.Name]; ok {
-			fmt.Fprintf(w, "%s\t%s\t# %s\n", strings.ReplaceAll(fl.Name, "-", "_")+":", fl.Value, where)
+			fmt.Fprintf(w, "%s:\t%s\t# %s\n", settingKey(fl), fl.Value, where)
 		}
 	})
 	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {

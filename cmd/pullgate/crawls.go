@@ -132,6 +132,11 @@ func (c *crawls) Run(ctx context.Context) error {
 				c.side.log.Warn("a webhook of no registry: no Registry document of the license files has this id", "webhook", id)
 			}
 		}
+		for _, id := range slices.Sorted(maps.Keys(c.side.cfg.Credentials)) {
+			if set.Registry(id) == nil {
+				c.side.log.Warn("a credential of no registry: no Registry document of the license files has this id", "credentials", id)
+			}
+		}
 		for id, l := range c.loops {
 			if reg := set.Registry(id); reg == nil || reg.Upstream != l.upstream {
 				c.stopLoop(id)

@@ -34,6 +34,9 @@ func newProcess(cfg *settings, stderr io.Writer) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, stray := range cfg.strays {
+		log.Warn(stray.Error())
+	}
 	data, err := openDataDir(cfg.Data)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -179,4 +180,24 @@ func TestServeFailsHealthBeforeItStops(t *testing.T) {
 	}
 	cancel()
 	s.stop()
+}
+
+// What is set and does nothing is said at the start, each once.
+func TestServeWarnsOfSettingsThatDoNothing(t *testing.T) {
+	v := newVendor(t)
+	v.write("webhook-secret", webhookSecret+"\n", 0o600)
+	v.config = fmt.Sprintf("  another: {redirects: [https://storage.example]}\nwebhooks:\n  third: {secret_file: %q}\n", v.path("webhook-secret"))
+	t.Setenv("PULLGATE_LOG_LEVLE", "a-secret-perhaps")
+	s := v.serve()
+	s.awaitReady()
+	for _, line := range []string{
+		`level=WARN msg="PULLGATE_LOG_LEVLE: nothing reads this variable; the nearest setting is PULLGATE_LOG_LEVEL"`,
+		`level=WARN msg="a credential of no registry: no Registry document of the license files has this id" credentials=another`,
+		`level=WARN msg="a webhook of no registry: no Registry document of the license files has this id" webhook=third`,
+	} {
+		s.await(line, 5*time.Second, func() bool { return strings.Contains(s.log.String(), line) })
+	}
+	if text := s.log.String(); strings.Count(text, "level=WARN") != 3 || strings.Contains(text, "a-secret-perhaps") {
+		t.Error(text)
+	}
 }
