@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -282,6 +283,9 @@ func (d *envoyDoor) Ask(ctx context.Context, x *authztest.Exchange) (*authztest.
 	case allowed:
 		if key := arrived.Header.Get("Authorization"); key != "" {
 			return nil, fmt.Errorf("the registry was shown a credential nobody configured")
+		}
+		if cache := resp.Header.Values("Cache-Control"); !slices.Equal(cache, []string{"private, no-store"}) {
+			return nil, fmt.Errorf("the registry's answer may be kept for others: Cache-Control %q", cache)
 		}
 		// The registry receives the bytes that were judged, but for the tag's digest.
 		judged := a.Record.Request.Path

@@ -53,6 +53,9 @@ func (v *vendor) proxy(change func(*envoyexample.Options), args ...string) *prox
 	v.must(err)
 	// On a busy machine Envoy would give up after the 200 ms that the example allows.
 	config = []byte(replaceOnce(v.T, string(config), "                timeout: 0.2s\n", "                timeout: 9s\n"))
+	if v.envoy != nil {
+		config = []byte(v.envoy(v.T, string(config)))
+	}
 	ctx, cancel := context.WithTimeout(v.Context(), 30*time.Second)
 	defer cancel()
 	envoy, err := peers.StartEnvoy(ctx, peers.Envoy(v), config)

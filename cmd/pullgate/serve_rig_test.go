@@ -51,7 +51,8 @@ type vendor struct {
 	hash     string
 	attach   bool // pullgate puts the registry's credential on requests
 	realms   []string
-	config   string // more of pullgate.yaml
+	config   string                                   // more of pullgate.yaml
+	envoy    func(t *testing.T, config string) string // changes Envoy's configuration; nil leaves it
 }
 
 // newVendor makes one; more is added to the registry's configuration.
