@@ -61,7 +61,7 @@ func (w Warning) String() string {
 	if w.Pos.File == "" {
 		return w.Msg
 	}
-	return fmt.Sprintf("%s:%d:%d: %s", w.Pos.File, w.Pos.Line, w.Pos.Column, w.Msg)
+	return w.Pos.String() + ": " + w.Msg
 }
 
 // Compile makes the content of a bundle. Warnings are sorted by position. It fails when the

@@ -20,6 +20,10 @@ func (p *parser) customerZone(id string) *time.Location {
 				return loc
 			}
 		}
+	} else if p.unchanged("Customer", id) {
+		if loc, err := p.zones.load(p.base.Customer(id).Zone); err == nil {
+			return loc
+		}
 	}
 	return time.UTC
 }

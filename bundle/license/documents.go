@@ -34,6 +34,10 @@ type parser struct {
 	identities  map[Identity]Position
 	places      map[string]Position // of what may be written once
 	guesses     int                 // suggestions still made: each looks at every id
+
+	// Of an edit (Edited): what need not be read again is in base, but where replaced says so.
+	base     *Set
+	replaced map[string]bool // by place
 }
 
 func newParser() *parser {
@@ -92,6 +96,8 @@ func (p *parser) collect(roots []*node) {
 		if doc.id, ok = id.id(true); ok {
 			if first := p.docs[doc.kind][doc.id]; first != nil {
 				id.fail("there is a %s %q already, at %s: ids are unique per kind", doc.kind, doc.id, first.pos)
+			} else if p.unchanged(doc.kind, doc.id) {
+				id.fail("there is a %s %q already: ids are unique per kind", doc.kind, doc.id)
 			} else {
 				p.docs[doc.kind][doc.id] = doc
 			}
@@ -129,7 +135,7 @@ func (v value) reference(kind string) (string, bool) {
 	if !ok {
 		return "", false
 	}
-	if v.p.docs[kind][s] == nil {
+	if !v.p.has(kind, s) {
 		guess := ""
 		if v.p.guesses > 0 {
 			v.p.guesses--
@@ -197,7 +203,7 @@ func (p *parser) licenses() []License {
 	for i := range errs {
 		group.Go(func() error {
 			q := newParser()
-			q.docs = p.docs
+			q.docs, q.base, q.replaced = p.docs, p.base, p.replaced
 			known := append(make([]string, 0, 32), "kind", "id")
 			for n := i * part; n < min((i+1)*part, len(docs)); n++ {
 				q.read(docs[n], known, func(d *document, o *object) {

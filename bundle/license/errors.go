@@ -9,7 +9,7 @@ import (
 
 // Position is a place in a license file.
 type Position struct {
-	File   string `json:"file"`             // relative to the directory, with slashes
+	File   string `json:"file"`             // relative to the directory, with slashes; or Raw.Place
 	Line   int    `json:"line,omitempty"`   // from 1; 0 when unknown or about the whole file
 	Column int    `json:"column,omitempty"` // from 1, in characters
 }
@@ -20,6 +20,14 @@ func (p Position) String() string {
 		return p.File
 	}
 	return fmt.Sprintf("%s:%d:%d", p.File, p.Line, p.Column)
+}
+
+// Short is file:line, or the file alone when the line is unknown.
+func (p Position) Short() string {
+	if p.Line == 0 {
+		return p.File
+	}
+	return fmt.Sprintf("%s:%d", p.File, p.Line)
 }
 
 func (p Position) compare(q Position) int {

@@ -28,6 +28,8 @@ type Set struct {
 	Customers  []Customer
 	Licenses   []License // with their plans applied
 	Public     []Public
+
+	shared []*document // what Edited reads again with every edit
 }
 
 // Registry is an upstream behind one or more authorities.

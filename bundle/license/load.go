@@ -4,14 +4,9 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"maps"
 	"path"
 	"regexp"
-	"runtime"
-	"slices"
 	"strings"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // MaxFolders bounds how deep folders nest; a symbolic link that leads back ends there.
@@ -118,32 +113,4 @@ func reason(err error) string {
 }
 
 // Parse reads license files, given by name. The error is Errors.
-func Parse(files map[string][]byte) (*Set, error) {
-	names := slices.Sorted(maps.Keys(files))
-	read := make([]struct {
-		reader
-		documents []*node
-	}, len(names))
-	var group errgroup.Group
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, name := range names {
-		group.Go(func() error {
-			read[i].documents = read[i].reader.documents(name, files[name])
-			return nil
-		})
-	}
-	_ = group.Wait() // no function fails: mistakes are collected
-	p := newParser()
-	for _, file := range read {
-		p.errs = append(p.errs, file.errs...)
-		p.collect(file.documents)
-	}
-	if len(p.order) == 0 && len(p.errs) == 0 {
-		p.report(Position{File: "."}, nil, `no license files here: "pullgate init DIR" writes a first set`)
-	}
-	s := p.set()
-	if len(p.errs) > 0 {
-		return nil, p.errs.sorted()
-	}
-	return s, nil
-}
+func Parse(files map[string][]byte) (*Set, error) { return ParseParts(fileParts(files)) }

@@ -22,7 +22,7 @@ func (o Origin) Default() bool { return o.Kind == "" }
 // String is `default`, or the place with what it belongs to where that is not the license itself
 // (which is called own): "acme.yaml:12", "plan gold (plans.yaml:5)".
 func (o Origin) String() string {
-	place := fmt.Sprintf("%s:%d", o.Pos.File, o.Pos.Line)
+	place := o.Pos.Short()
 	switch o.Kind {
 	case "":
 		return "default"

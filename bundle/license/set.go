@@ -111,11 +111,16 @@ func (p *parser) set() *Set {
 	s.Plans = sorted(s.Plans, func(r *Plan) string { return r.ID })
 	s.Customers = sorted(s.Customers, func(r *Customer) string { return r.ID })
 	s.Licenses = sorted(s.Licenses, func(r *License) string { return r.ID })
+	if p.base != nil {
+		s.Customers = kept(p, p.base.Customers, s.Customers, func(r *Customer) (string, Position) { return r.ID, r.Pos })
+		s.Licenses = kept(p, p.base.Licenses, s.Licenses, func(r *License) (string, Position) { return r.ID, r.Pos })
+	}
 	s.Public = sorted(s.Public, func(r *Public) string { return r.ID })
 	slices.SortFunc(s.Releases, func(a, b Release) int {
 		return cmp.Or(strings.Compare(a.Product, b.Product), a.Version.Compare(b.Version), strings.Compare(a.ID, b.ID))
 	})
 	p.replacements(s)
+	s.shared = p.shared()
 	return s
 }
 
@@ -131,10 +136,22 @@ func (p *parser) once(v value, thing, why string) {
 // replacements checks `replaces` and compiles its other side.
 func (p *parser) replacements(s *Set) {
 	for i := range s.Licenses {
+		s.Licenses[i].ReplacedAt = Never
+	}
+	for i := range s.Licenses {
 		l := &s.Licenses[i]
+		if l.Replaces == "" {
+			continue
+		}
 		old := s.License(l.Replaces)
 		doc := p.docs["License"][l.ID]
-		if old == nil || doc == nil || l.Replaces == "" {
+		if doc == nil && p.unchanged("License", l.ID) {
+			doc = &document{kind: "License", id: l.ID, pos: l.Pos, n: &node{}}
+			if old == nil {
+				p.failAt(doc, "replaces", "%q is gone", l.Replaces)
+			}
+		}
+		if old == nil || doc == nil {
 			continue
 		}
 		if old.Customer != l.Customer {

@@ -21,7 +21,7 @@ func printTimeline(w io.Writer, tl explained) error {
 	if tl.Customer.Name != l.Customer {
 		fmt.Fprintf(out, ", %s", tl.Customer.Name)
 	}
-	fmt.Fprintf(out, " (%s:%d)\n", l.Pos.File, l.Pos.Line)
+	fmt.Fprintf(out, " (%s)\n", l.Pos.Short())
 	values := map[string]string{"plan": l.Plan, "type": string(l.Type), "zone": l.Zone, "enforcement": l.Enforcement, "status": statusWord(l), "replaces": l.Replaces}
 	for _, o := range tl.Facts {
 		if values[o.Field] != "" {
