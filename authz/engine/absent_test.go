@@ -30,7 +30,19 @@ func (c *counting) Registry(host string) (authz.Registry, bool) {
 
 func (c *counting) Authenticate(hash [32]byte) (authz.Key, bool) {
 	c.n["authenticate"]++
-	return c.Generation.Authenticate(hash)
+	key, ok := c.Generation.Authenticate(hash)
+	if limit := key.InScope; limit != nil {
+		key.InScope = func(repository string) bool {
+			c.n["in scope"]++
+			return limit(repository)
+		}
+	}
+	return key, ok
+}
+
+func (c *counting) Identify(id authz.Identity) (authz.Subject, bool) {
+	c.n["identify"]++
+	return c.Generation.Identify(id)
 }
 
 func (c *counting) Resolve(reg authz.Registry, r *authz.Request) authz.Target {
@@ -78,47 +90,131 @@ type countingEngine struct{ *counting }
 
 func (e countingEngine) Generation() authz.Generation { return e.counting }
 
+// A speaker is somebody who asks, without a right to the repositories named.
+type speaker struct {
+	name      string
+	unrelated []string
+	speak     func(*authz.Request)
+}
+
+// speakers are all ways to be somebody without a right, or nobody.
+func speakers(w *world) []speaker {
+	both, tools := []string{"acme/tools", "acme/app"}, []string{"acme/tools"}
+	with := func(credential authz.Credential) func(*authz.Request) {
+		return func(r *authz.Request) { r.Credential = credential }
+	}
+	key := func(customer, id string, limits object) func(*authz.Request) {
+		return with(authz.Credential{Kind: authz.CredentialKey, Hash: w.key(customer, id, limits)})
+	}
+	token := func(customer, id, host string, until int64) func(*authz.Request) {
+		c := authz.Credential{Kind: authz.CredentialToken, Token: authz.Token{Customer: customer, Audience: host, NotBefore: now - 10, Expires: until}}
+		if customer != authz.Anybody {
+			c.Hash = w.key(customer, id, nil)
+		}
+		set := with(c)
+		return func(r *authz.Request) { set(r); r.TokenPath = "/pullgate/token" }
+	}
+	const here = "registry.example"
+	w.identities["jwt"] = []any{object{"issuer": "https://idp", "subject": "ci", "customer": "walkin"}}
+	return []speaker{
+		{"a customer of nothing", both, key("walkin", "ci", nil)},
+		{"a customer of something else", tools, key("mill", "ci", nil)},
+		{"nobody", both, func(*authz.Request) {}},
+		{"nobody, where there are tokens", both, func(r *authz.Request) { r.TokenPath = "/pullgate/token" }},
+		{"a key that is not known", both, with(authz.Credential{Kind: authz.CredentialKey, Hash: [32]byte{1}})},
+		{"what is no key", both, with(authz.Credential{Kind: authz.CredentialInvalid})},
+		{"a key that has ended", both, key("walkin", "ended", object{"expires": now - 1})},
+		{"a key for something else", tools, key("mill", "app", object{"repositories": []string{"acme/app"}})},
+		{"a key for everything there", both, key("walkin", "all", object{"repositories": []string{"acme/*"}})},
+		{"a key for nothing", both, key("walkin", "none", object{"repositories": []string{}})},
+		{"a key from elsewhere", both, key("walkin", "far", object{"addresses": []string{"192.0.2.0/24"}})},
+		{"a token of a customer of nothing", both, token("walkin", "ci", here, now+300)},
+		{"a token of a customer of something else", tools, token("mill", "ci", here, now+300)},
+		{"a token that has ended", both, token("walkin", "ci", here, now)},
+		{"a token for another host", both, token("walkin", "ci", "elsewhere.example", now+300)},
+		{"a token without a key", both, token(authz.Anybody, "", here, now+300)},
+		{"a token that is none", both, with(authz.Credential{Kind: authz.CredentialInvalidToken})},
+		{"a certificate of nobody", both, func(r *authz.Request) { r.Identity = authz.Identity{SAN: "spiffe://nobody"} }},
+		{"an identity", both, func(r *authz.Request) { r.Identity = authz.Identity{JWTIssuer: "https://idp", JWTSubject: "ci"} }},
+	}
+}
+
 // A repository that is not there costs what one costs that is somebody else's, in every step and
 // every time, and reads the same.
 func TestAbsentAndUnrelatedRepositoriesCostTheSame(t *testing.T) {
+	hex := strings.TrimPrefix(digestOfName("image140"), "sha256:") // of acme/app, with a signature
+	questions := []struct {
+		kind      authz.Kind
+		reference string
+	}{
+		{authz.KindManifest, "1.4"},
+		{authz.KindManifest, "1.4.0"},
+		{authz.KindManifest, "9.9"},
+		{authz.KindManifest, digestOfName("tools")},
+		{authz.KindManifest, digestOfName("image140")},
+		{authz.KindManifest, "sha256-" + hex},
+		{authz.KindManifest, "sha256-" + hex + ".sig"},
+		{authz.KindManifest, "sha256-" + strings.Repeat("0", 64) + ".sig"},
+		{authz.KindBlob, digestOfName("base")},
+		{authz.KindBlob, digestOfName("nothing")},
+		{authz.KindReferrers, digestOfName("image140")},
+		{authz.KindReferrers, digestOfName("tools")},
+		{authz.KindReferrers, digestOfName("nothing")},
+		{authz.KindTags, ""},
+	}
+	compared := 0
 	for _, rule := range []string{"", region} {
 		w := shop(t)
 		if rule != "" {
 			w.rule("region", rule)
 		}
-		for _, who := range []string{"walkin", "mill", "bakery", ""} {
-			for reference, kind := range map[string]authz.Kind{
-				"1.4": authz.KindManifest, "9.9": authz.KindManifest, digestOfName("tools"): authz.KindManifest, digestOfName("nothing"): authz.KindBlob,
-				"": authz.KindTags,
-			} {
-				unrelated := "acme/tools"
-				if who == "bakery" {
-					continue // has a right there: the control below
-				}
-				a := cost(t, w, request(who, kind, unrelated, reference))
-				b := cost(t, w, request(who, kind, "acme/absent", reference))
-				if a != b {
-					t.Errorf("%q asks for %s %q: of an unrelated repository\n%sof an absent one\n%s", who, kind, reference, a, b)
+		who := speakers(w)
+		e := w.start(t, Config{})
+		for _, s := range who {
+			for _, q := range questions {
+				for _, method := range []string{"GET", "HEAD"} {
+					ask := func(repository string) string {
+						r := request("", q.kind, repository, q.reference)
+						r.Method = method
+						if q.kind == authz.KindReferrers {
+							r.ArtifactType = "application/vnd.example.sbom"
+						}
+						s.speak(r)
+						return strings.ReplaceAll(cost(t, e, r), repository, "REPOSITORY") // a challenge names what was asked for
+					}
+					absent := ask("acme/absent")
+					for _, unrelated := range s.unrelated {
+						compared++
+						if a := ask(unrelated); a != absent {
+							t.Errorf("%s: %s %s %q: of %s, which is there\n%sof an absent one\n%s", s.name, method, q.kind, q.reference, unrelated, a, absent)
+						}
+					}
 				}
 			}
 		}
 	}
-	// It can fail: what somebody has a right to costs something else.
+	if compared < 1500 {
+		t.Errorf("only %d pairs were compared", compared)
+	}
+	// It can fail: what somebody has a right to costs something else, for every question.
 	w := shop(t)
-	if cost(t, w, request("bakery", authz.KindManifest, "acme/tools", "1.4")) == cost(t, w, request("bakery", authz.KindManifest, "acme/absent", "1.4")) {
-		t.Error("a repository of one's own costs what an absent one costs")
+	e := w.start(t, Config{})
+	for _, q := range questions {
+		r := func(repository string) *authz.Request { return request("bakery", q.kind, repository, q.reference) }
+		if cost(t, e, r("acme/app")) == cost(t, e, r("acme/absent")) {
+			t.Errorf("%s %q: a repository of one's own costs what an absent one costs", q.kind, q.reference)
+		}
 	}
 }
 
 // cost is what a request asks for, twice in a row, and its answers without their ids.
-func cost(t *testing.T, w *world, r *authz.Request) string {
+func cost(t *testing.T, e *Engine, r *authz.Request) string {
 	t.Helper()
 	cache, err := memstore.New(memstore.Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer cache.Close()
-	e := w.start(t, Config{})
 	c := &counting{Generation: e.Generation(), cache: cache, n: map[string]int{}}
 	gate := authz.NewGate(authz.GateConfig{Engine: countingEngine{c}, Cache: c, Registerer: prometheus.NewRegistry(), Clock: clockAt(now)})
 	var out bytes.Buffer
