@@ -66,8 +66,10 @@ _covered contains i if {
 	check.tag_right(grant, candidate, limit, time)
 }
 
+# Not a plain look-up: OPA's rule index would look it up by itself, in the whole of
+# data.pullgate, where everybody's licenses are.
 _public contains i if {
-	data.pullgate.public[input.resource.repository]
+	is_array(data.pullgate.public[input.resource.repository])
 	time := input.time
 	some i, candidate in input.resource.candidates
 	open.covers(candidate, time)
