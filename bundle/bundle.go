@@ -127,6 +127,9 @@ func PolicyDigest(files map[string][]byte) string {
 	return revision(sums)
 }
 
+// ValidName says whether a bundle may have this name.
+func ValidName(name string) bool { return namePattern.MatchString(name) }
+
 // checkPath says whether a content file may have this path. The closed set keeps out what OPA
 // gives a meaning of its own (patch.json, data.yaml, policy.wasm, plan.json …).
 func checkPath(p string) error {

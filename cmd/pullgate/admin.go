@@ -20,17 +20,28 @@ import (
 // maxDecisionsPage bounds one answer of /v1/decisions.
 const maxDecisionsPage = 1000
 
-// adminHandler serves the admin port: its read-only paths, tokens for proxies that send customers
-// there, and, unless they have a port of their own, the registries' notifications.
-func (sc *sidecar) adminHandler(c *compileSide) http.Handler {
+// adminHandler serves the admin port of a sidecar: its read-only paths, and tokens for proxies that
+// send customers there.
+func (sc *sidecar) adminHandler() http.Handler {
+	rest := adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data))
+	if sc.tokens == nil {
+		return rest
+	}
 	mux := http.NewServeMux()
-	mux.Handle("/", adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data)))
-	if c.webhooks == nil {
-		mux.Handle("/v1/webhooks/", c.webhook)
+	mux.Handle("/", rest)
+	mux.Handle(sc.classifier.TokenPath, &token.Handler{Decider: sc.gate, Classifier: sc.classifier, Issuer: sc.tokens})
+	return mux
+}
+
+// adminHandler adds the registries' notifications to an admin port, unless they have a port of their
+// own.
+func (c *compileSide) adminHandler(rest http.Handler) http.Handler {
+	if c.webhooks != nil {
+		return rest
 	}
-	if sc.tokens != nil {
-		mux.Handle(sc.classifier.TokenPath, &token.Handler{Decider: sc.gate, Classifier: sc.classifier, Issuer: sc.tokens})
-	}
+	mux := http.NewServeMux()
+	mux.Handle("/", rest)
+	mux.Handle("/v1/webhooks/", c.webhook)
 	return mux
 }
 
@@ -40,7 +51,8 @@ func isAdminPath(path string) bool {
 }
 
 // adminHandler serves the read-only paths of docs/operations.md. Nothing in it is secret, but it
-// names customers: the port listens on loopback unless told otherwise.
+// names customers: the port listens on loopback unless told otherwise. Without a directory there are
+// no decisions.
 func adminHandler(s *status, g prometheus.Gatherer, decisions string) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(g, promhttp.HandlerOpts{}))
@@ -58,6 +70,9 @@ func adminHandler(s *status, g prometheus.Gatherer, decisions string) http.Handl
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, s.report())
 	})
+	if decisions == "" {
+		return mux
+	}
 	mux.HandleFunc("GET /v1/decisions", func(w http.ResponseWriter, r *http.Request) {
 		filter, limit, err := queryFilter(r.URL.Query(), s.clock())
 		if err != nil {

@@ -22,6 +22,8 @@ type compileSide struct {
 	webhook   http.Handler
 	// aim is told the upstream of every registry, by id, of each new set of licenses.
 	aim func(map[string]string)
+	// vet says why a good set of licenses must not be used all the same; nil asks nobody.
+	vet func(context.Context, *source.Snapshot) error
 }
 
 func newCompileSide(p *process, cfg publish.Config, aim func(map[string]string)) (_ *compileSide, err error) {
@@ -60,6 +62,9 @@ func (c *compileSide) Close() {
 // watch follows the license directory. A broken edit keeps the last good set.
 func (c *compileSide) watch(ctx context.Context) error {
 	return source.Dir{Path: c.cfg.Licenses}.Watch(ctx, func(snap *source.Snapshot, err error) {
+		if err == nil && c.vet != nil {
+			err = c.vet(ctx, snap)
+		}
 		if err == nil {
 			upstreams := map[string]string{}
 			for i := range snap.Set.Registries {

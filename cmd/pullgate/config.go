@@ -64,6 +64,8 @@ type settings struct {
 
 	places map[string]string // where keys of the last four are written, for messages
 	strays []error           // variables of the environment that nothing reads
+
+	publish *publishSettings // of `pullgate publish`; nil for `pullgate serve`
 }
 
 type credentialSettings struct {
@@ -83,25 +85,35 @@ type clientAddressSettings struct {
 	TrustedHops int    `yaml:"trusted_hops"` // how many entries from the right are addresses of proxies
 }
 
-// addServeFlags declares one flag per setting. The help text is the documentation of both.
+// addServeFlags declares one flag per setting of `pullgate serve`. The help text is the
+// documentation of both.
 func addServeFlags(f *pflag.FlagSet, s *settings) {
-	f.StringVar(&s.Licenses, "licenses", "", "directory of license files; edits count within a second")
+	addCompileFlags(f, s)
+	addLogFlags(f, s)
 	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
 	f.StringVar(&s.GRPCAddr, "grpc-addr", "127.0.0.1:9191", "address of ext_authz and gRPC health: HOST:PORT or unix:PATH")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:9192", "address of /metrics /healthz /readyz /v1/status /v1/decisions")
-	f.StringVar(&s.WebhookAddr, "webhook-addr", "", "address for registries' notifications alone (default: the admin port takes them); off loopback with --webhook-cert")
-	f.StringVar(&s.WebhookCert, "webhook-cert", "", "certificate (PEM) of --webhook-addr")
-	f.StringVar(&s.WebhookKey, "webhook-key", "", "private key (PEM) of --webhook-addr")
 	f.StringVar(&s.GRPCCert, "grpc-cert", "", "certificate (PEM) of the gRPC port; with --grpc-key, --grpc-client-ca and --grpc-client-san any address is allowed")
 	f.StringVar(&s.GRPCKey, "grpc-key", "", "private key (PEM) of the gRPC port")
 	f.StringVar(&s.GRPCClientCA, "grpc-client-ca", "", "CA (PEM) that client certificates must come from")
 	f.StringSliceVar(&s.GRPCClientSAN, "grpc-client-san", nil, "DNS or URI SAN that a client certificate must have; repeatable")
-	f.DurationVar(&s.CrawlEvery, "crawl-every", 10*time.Minute, "time between two readings of the registry")
-	f.DurationVar(&s.Validity, "validity", publish.DefaultValidity, "how long a compiled bundle may be used; re-issued at half of that")
 	f.StringVar(&s.Instance, "instance", defaultInstance(), "name of this process in decision records")
 	f.IntVar(&s.BadKeysPerMinute, "bad-keys-per-minute", 20, "bad keys that one IPv4 address or IPv6 /64 may try within a minute before it gets 429; 0 is no limit")
 	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory")
+}
+
+// addCompileFlags declares those of gathering and compiling.
+func addCompileFlags(f *pflag.FlagSet, s *settings) {
+	f.StringVar(&s.Licenses, "licenses", "", "directory of license files; edits count within a second")
+	f.StringVar(&s.WebhookAddr, "webhook-addr", "", "address for registries' notifications alone (default: the admin port takes them); off loopback with --webhook-cert")
+	f.StringVar(&s.WebhookCert, "webhook-cert", "", "certificate (PEM) of --webhook-addr")
+	f.StringVar(&s.WebhookKey, "webhook-key", "", "private key (PEM) of --webhook-addr")
+	f.DurationVar(&s.CrawlEvery, "crawl-every", 10*time.Minute, "time between two readings of the registry")
+	f.DurationVar(&s.Validity, "validity", publish.DefaultValidity, "how long a compiled bundle may be used; re-issued at half of that")
+}
+
+func addLogFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.LogFormat, "log-format", "text", "text or json")
 	f.StringVar(&s.LogLevel, "log-level", "info", "debug, info, warn or error")
 }
@@ -183,19 +195,11 @@ func (s *settings) validate() []error {
 	if s.Validity < time.Minute {
 		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
 	}
-	if s.BadKeysPerMinute < 0 || s.BadKeysPerMinute > 1<<20 {
-		errs = append(errs, fmt.Errorf("bad-keys-per-minute %d: want 1 to 1048576, or 0 for no limit", s.BadKeysPerMinute))
+	if s.publish != nil {
+		errs = append(errs, s.publish.validate(s.placed)...)
+	} else {
+		errs = append(errs, s.validateServe()...)
 	}
-	if s.CacheBytes < 1<<20 {
-		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576", s.CacheBytes))
-	}
-	if s.DecisionsMaxBytes < 1<<20 {
-		errs = append(errs, fmt.Errorf("decisions-max-bytes %d: want at least 1048576", s.DecisionsMaxBytes))
-	}
-	if s.ClientAddress.TrustedHops < 0 || s.ClientAddress.Header == "" && s.ClientAddress.TrustedHops != 0 {
-		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
-	}
-	errs = append(errs, s.validateBearer()...)
 	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
 		c := s.Credentials[id]
 		anonymous := c.Username == "" && c.PasswordFile == "" && c.PasswordEnv == "" && c.Attach == nil && (len(c.Redirects) > 0 || c.Insecure)
@@ -209,6 +213,23 @@ func (s *settings) validate() []error {
 		}
 	}
 	return append(errs, s.validateWebhooks()...)
+}
+
+// validateServe says what is wrong with the settings that only `pullgate serve` has.
+func (s *settings) validateServe() (errs []error) {
+	if s.BadKeysPerMinute < 0 || s.BadKeysPerMinute > 1<<20 {
+		errs = append(errs, fmt.Errorf("bad-keys-per-minute %d: want 1 to 1048576, or 0 for no limit", s.BadKeysPerMinute))
+	}
+	if s.CacheBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576", s.CacheBytes))
+	}
+	if s.DecisionsMaxBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("decisions-max-bytes %d: want at least 1048576", s.DecisionsMaxBytes))
+	}
+	if s.ClientAddress.TrustedHops < 0 || s.ClientAddress.Header == "" && s.ClientAddress.TrustedHops != 0 {
+		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
+	}
+	return append(errs, s.validateBearer()...)
 }
 
 type fileValue struct{ text, where string }
@@ -254,14 +275,24 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 			continue
 		}
 		seen[key.Value] = true
+		// A file may hold the sections of one command only.
 		sections := map[string]any{"credentials": &s.Credentials, "webhooks": &s.Webhooks, "client_address": &s.ClientAddress, "bearer": &s.Bearer}
+		other := map[string]string{"bundles": "pullgate publish"}
+		if s.publish != nil {
+			sections = map[string]any{"credentials": &s.Credentials, "webhooks": &s.Webhooks, "bundles": &s.publish.Bundles}
+			other = map[string]string{"client_address": "pullgate serve", "bearer": "pullgate serve"}
+		}
+		if of := other[key.Value]; of != "" {
+			errs = append(errs, at(key, "%s is a setting of `%s`", key.Value, of))
+			continue
+		}
 		if into := sections[key.Value]; into != nil {
 			errs = append(errs, decodeStrict(value, into, at)...)
 			s.place(key, value, at)
 			continue
 		}
 		name := strings.ReplaceAll(key.Value, "_", "-")
-		if fl := f.Lookup(name); fl == nil || strings.Contains(key.Value, "-") || name == "config" || name == "help" {
+		if fl := f.Lookup(name); fl == nil || strings.Contains(key.Value, "-") || settingKey(fl) == "" {
 			errs = append(errs, at(key, "unknown setting %q; `pullgate config print` lists them", key.Value))
 			continue
 		}
@@ -336,15 +367,24 @@ func readSecretFile(path string) (string, error) {
 }
 
 func configCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Show and check the configuration of `pullgate serve`", Args: cobra.NoArgs}
+	cmd := &cobra.Command{Use: "config", Short: "Show and check configurations", Args: cobra.NoArgs}
+	cmd.AddCommand(configCommands("pullgate serve", addServeFlags)...)
+	ofPublish := &cobra.Command{Use: "publish", Short: "Show and check the configuration of `pullgate publish`", Args: cobra.NoArgs}
+	ofPublish.AddCommand(configCommands("pullgate publish", addPublishFlags)...)
+	cmd.AddCommand(ofPublish)
+	return cmd
+}
+
+// configCommands are print and check, of a command that has the flags that add adds.
+func configCommands(of string, add func(*pflag.FlagSet, *settings)) (all []*cobra.Command) {
 	for _, sub := range []struct{ use, short string }{
-		{"print", "Print every setting of `pullgate serve` with its value and where it came from"},
-		{"check", "Say what is wrong with the configuration of `pullgate serve`"},
+		{"print", "Print every setting of `" + of + "` with its value and where it came from"},
+		{"check", "Say what is wrong with the configuration of `" + of + "`"},
 	} {
 		var s settings
 		var file string
 		c := &cobra.Command{Use: sub.use, Short: sub.short, Args: cobra.NoArgs}
-		addServeFlags(c.Flags(), &s)
+		add(c.Flags(), &s)
 		c.Flags().StringVar(&file, "config", "", "configuration file")
 		c.RunE = func(cmd *cobra.Command, _ []string) error {
 			if cmd.Name() == "check" {
@@ -356,9 +396,9 @@ func configCommand() *cobra.Command {
 			}
 			return s.print(cmd, from)
 		}
-		cmd.AddCommand(c)
+		all = append(all, c)
 	}
-	return cmd
+	return all
 }
 
 // check prints what is wrong, on standard output like `pullgate check`.
@@ -399,6 +439,9 @@ func (s *settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("credentials.%s: environment variable %s is not set", id, c.PasswordEnv))
 		}
 	}
+	if s.publish != nil {
+		errs = append(errs, s.publish.checkFiles(s.placed)...)
+	}
 	if _, err := s.Bearer.issuer(nil); err != nil {
 		errs = append(errs, err)
 	}
@@ -434,6 +477,9 @@ func (s *settings) print(cmd *cobra.Command, from origin) error {
 			source = "$" + s.Webhooks[id].SecretEnv
 		}
 		fmt.Fprintf(w, "webhooks.%s:\t\t# secret from %s\n", id, source)
+	}
+	if s.publish != nil {
+		s.publish.print(w)
 	}
 	if s.ClientAddress.Header != "" {
 		fmt.Fprintf(w, "client_address:\t%s\t# %d trusted hops\n", s.ClientAddress.Header, s.ClientAddress.TrustedHops)

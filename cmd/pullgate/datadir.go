@@ -19,6 +19,19 @@ func catalogDir(data string) string { return filepath.Join(data, "catalog") }
 // decisionsDir is where a state directory has decision records.
 func decisionsDir(data string) string { return filepath.Join(data, "decisions") }
 
+// bundleDir is where a state directory has bundles of a name.
+func bundleDir(data, name string) string { return filepath.Join(data, "bundles", name) }
+
+// lockedData says whether a running pullgate has a state directory.
+func lockedData(path string) bool {
+	f, err := os.Open(filepath.Join(path, "lock"))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB), syscall.EWOULDBLOCK)
+}
+
 // openDataDir makes the directory (0700) and locks it against a second pullgate. One that is there
 // already and that others may read is tightened, with what pullgate has below it. A directory of
 // somebody else (a mounted volume), or with other things in it, stays as it is: all that pullgate

@@ -14,7 +14,7 @@ const envPrefix = "PULLGATE_"
 // settingKey is the name of a flag's setting in the configuration file; "" when it has none.
 func settingKey(fl *pflag.Flag) string {
 	switch fl.Name {
-	case "config", "help", "output":
+	case "config", "help", "output", "accept", "rollback":
 		return ""
 	}
 	return strings.ReplaceAll(fl.Name, "-", "_")

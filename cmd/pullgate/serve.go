@@ -125,7 +125,7 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
-	group.Go(func() error { return serveAdmin(gctx, p.admin, sc.adminHandler(compiled)) })
+	group.Go(func() error { return serveAdmin(gctx, p.admin, compiled.adminHandler(sc.adminHandler())) })
 	group.Go(func() error { return sc.watchReadiness(gctx) })
 	compiled.start(gctx, group)
 	err = group.Wait()

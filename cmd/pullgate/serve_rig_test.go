@@ -203,44 +203,54 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-// A served is a running `pullgate serve`.
-type served struct {
+// A started is a running pullgate that goes on until it is told to stop.
+type started struct {
 	*vendor
 	log, out *lines
 	admin    string
 	cancel   context.CancelFunc
 	done     chan int
 	leaks    goleak.Option
-	conn     *grpc.ClientConn
-	check    authv3.AuthorizationClient
-	health   healthv1.HealthClient
 	client   *http.Client
-	leave    func() // before it is looked for what is still running; nil is nothing
+	conn     *grpc.ClientConn // nil of what has no gRPC port
+	leave    func()           // before it is looked for what is still running; nil is nothing
 }
 
-// serve starts `pullgate serve` in this process, on free ports. The test's end stops it if the
-// test has not.
-func (v *vendor) serve(args ...string) *served {
+// start starts a command in this process, with an admin port of its own. The test's end stops it if
+// the test has not.
+func (v *vendor) start(args ...string) *started {
 	v.Helper()
-	v.configure()
-	s := &served{vendor: v, log: newLines(), out: newLines(), done: make(chan int, 1), leaks: goleak.IgnoreCurrent()}
+	s := &started{vendor: v, log: newLines(), out: newLines(), done: make(chan int, 1), leaks: goleak.IgnoreCurrent()}
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
-	all := append([]string{"serve", "--config", v.path("pullgate.yaml"), "--grpc-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, args...)
-	go func() { s.done <- run(ctx, all, strings.NewReader(""), s.out, s.log) }()
-	grpcAddr := s.printed("grpc")
-	s.admin = s.printed("admin")
-	var err error
-	s.conn, err = grpc.NewClient(grpcAddr, grpc.WithTransportCredentials(insecure.NewCredentials()))
-	v.must(err)
-	s.check, s.health = authv3.NewAuthorizationClient(s.conn), healthv1.NewHealthClient(s.conn)
+	go func() { s.done <- run(ctx, args, strings.NewReader(""), s.out, s.log) }()
 	s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+	s.admin = s.printed("admin")
 	v.Cleanup(func() { s.stop() })
 	return s
 }
 
+// A served is a running `pullgate serve`.
+type served struct {
+	*started
+	check  authv3.AuthorizationClient
+	health healthv1.HealthClient
+}
+
+// serve starts `pullgate serve` on free ports.
+func (v *vendor) serve(args ...string) *served {
+	v.Helper()
+	v.configure()
+	s := &served{started: v.start(append([]string{"serve", "--config", v.path("pullgate.yaml"), "--grpc-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0"}, args...)...)}
+	var err error
+	s.conn, err = grpc.NewClient(s.printed("grpc"), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	v.must(err)
+	s.check, s.health = authv3.NewAuthorizationClient(s.conn), healthv1.NewHealthClient(s.conn)
+	return s
+}
+
 // printed waits for the line that begins with a word and returns the rest of it.
-func (s *served) printed(word string) string {
+func (s *started) printed(word string) string {
 	s.Helper()
 	re := regexp.MustCompile(`(?m)^` + word + ` (\S+)$`)
 	deadline := time.After(10 * time.Second)
@@ -262,7 +272,7 @@ func (s *served) printed(word string) string {
 
 // stop ends pullgate as SIGTERM does, which must take less than its deadlines and leave nothing
 // running.
-func (s *served) stop() {
+func (s *started) stop() {
 	s.Helper()
 	if s.cancel == nil {
 		return
@@ -279,7 +289,9 @@ func (s *served) stop() {
 		s.Fatalf("pullgate does not end:\n%s", s.log)
 	}
 	s.Logf("shutdown took %s", time.Since(started).Round(time.Millisecond))
-	s.conn.Close()
+	if s.conn != nil {
+		s.conn.Close()
+	}
 	s.client.CloseIdleConnections()
 	if s.leave != nil {
 		s.leave()
@@ -291,7 +303,7 @@ func (s *served) stop() {
 
 // await asks every few milliseconds until ok, and returns how long that took. What it waits for
 // happens in other processes and in the file system, which no clock of a test controls.
-func (s *served) await(what string, limit time.Duration, ok func() bool) time.Duration {
+func (s *started) await(what string, limit time.Duration, ok func() bool) time.Duration {
 	s.Helper()
 	started := time.Now()
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -319,7 +331,7 @@ func (s *served) healthy() healthv1.HealthCheckResponse_ServingStatus {
 }
 
 // get asks the admin port.
-func (s *served) get(path string) (int, string) {
+func (s *started) get(path string) (int, string) {
 	s.Helper()
 	resp, err := s.client.Get("http://" + s.admin + path)
 	s.must(err)
@@ -391,7 +403,7 @@ func (s *served) pull(tag string) answer {
 }
 
 // gauge is the value of a metric without labels.
-func (s *served) gauge(name string) string {
+func (s *started) gauge(name string) string {
 	s.Helper()
 	_, text := s.get("/metrics")
 	if m := regexp.MustCompile(`(?m)^` + name + ` (\S+)$`).FindStringSubmatch(text); m != nil {

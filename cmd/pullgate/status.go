@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/catalog"
+	"github.com/pullgate/pullgate/sync/publish"
 )
 
 // status is what health, readiness and /v1/status say. All methods are safe for
@@ -30,6 +31,10 @@ type status struct {
 	// credentials says what keeps requests from being given a registry's credential, a line each.
 	credentials func() string
 	stopping    bool
+
+	// Of a publisher, nil of a sidecar:
+	held    func() []publish.Held // bundles that wait to be accepted
+	outputs func() string         // what is wrong with places that bundles are written to, a line each
 
 	broken prometheus.Gauge
 	loads  *prometheus.CounterVec
@@ -137,6 +142,13 @@ func (s *status) activatedBundle(b *bundle.Bundle, err error) {
 	s.bundle, s.bundleErr = b, ""
 }
 
+// publishing makes it the status of a publisher.
+func (s *status) publishing(held func() []publish.Held, outputs func() string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held, s.outputs = held, outputs
+}
+
 func (s *status) stop() {
 	s.mu.Lock()
 	s.stopping = true
@@ -169,6 +181,9 @@ func (s *status) ready() (bool, string) {
 		}
 		return false, why
 	case s.bundle.NotAfter() <= s.clock().Unix():
+		if s.held != nil {
+			return false, "the published bundle " + s.bundle.Name() + " is past its not_after: sidecars refuse every request as stale"
+		}
 		return false, "the bundle is past its not_after: every request is refused as stale"
 	}
 	return true, "ok"
@@ -177,9 +192,10 @@ func (s *status) ready() (bool, string) {
 // health is a text for people: "ok", or "degraded" and one line per problem.
 func (s *status) health() string {
 	ready, why := s.ready()
+	published := s.publications()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var lines []string
+	lines := published
 	if !ready {
 		lines = append(lines, "not ready: "+why)
 	} else {
@@ -224,9 +240,45 @@ func (s *status) health() string {
 	}
 }
 
+// hopeless says why nothing will be published without somebody's help, for a publisher that is not to
+// wait: errNo for license files that are refused, or why a registry could not be read.
+func (s *status) hopeless() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.licenses != "" {
+		return errNo // it is in the log
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.registries)) {
+		if r := s.registries[id]; r.err != "" && !r.known {
+			return fmt.Errorf("registry %s: %s", id, r.err)
+		}
+	}
+	return nil
+}
+
+// publications are lines about what a publisher could not publish. The Publisher has a lock of its
+// own: it is not asked with mu held.
+func (s *status) publications() (lines []string) {
+	s.mu.Lock()
+	held, outputs := s.held, s.outputs
+	s.mu.Unlock()
+	if held == nil {
+		return nil
+	}
+	for _, h := range held() {
+		lines = append(lines, fmt.Sprintf("bundle %s: revision %s is held back since %s, the one before stays published: %s; to publish it: pullgate publish --accept %s",
+			h.Name, h.Revision, h.Since.UTC().Format(time.RFC3339), h.Reason, h.Revision))
+	}
+	if problems := outputs(); problems != "" {
+		lines = append(lines, strings.Split(problems, "\n")...)
+	}
+	return lines
+}
+
 // report is the body of /v1/status.
 func (s *status) report() map[string]any {
 	ready, why := s.ready()
+	published := s.publications()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	registries := map[string]string{}
@@ -239,6 +291,9 @@ func (s *status) report() map[string]any {
 	}
 	if !ready {
 		out["reason"] = why
+	}
+	if s.held != nil {
+		out["publications"] = published
 	}
 	if b := s.bundle; b != nil {
 		out["bundle"] = map[string]any{

@@ -15,7 +15,7 @@ import (
 )
 
 // wary approves of nothing that takes a tag away.
-func wary(_ context.Context, previous, candidate *bundle.Bundle) error {
+func wary(_ context.Context, _ *license.Set, previous, candidate *bundle.Bundle) error {
 	return Shrunk(previous, candidate, 0.05, func(string, string) bool { return true })
 }
 

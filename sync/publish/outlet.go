@@ -125,7 +125,7 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 	case o.pinned != "":
 		reason = fmt.Errorf("revision %s was rolled back to", o.pinned)
 	case o.Approve != nil:
-		reason = o.Approve(ctx, o.current, candidate)
+		reason = o.Approve(ctx, p.set, o.current, candidate)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -135,7 +135,7 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 		return nil
 	}
 	o.held = &Held{Name: o.Name, Revision: revision, Since: now, Reason: reason.Error()}
-	p.metrics.hold(o.Name, true)
+	p.hold(o.Name, o.held)
 	p.metrics.count(o.Name, "held")
 	p.cfg.Logger.Warn("bundle held back; the previous one stays published. To publish it all the same: pullgate publish --accept REVISION",
 		"bundle", o.Name, "revision", revision, "reason", o.held.Reason)
@@ -145,7 +145,7 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 // release forgets what was held: something else takes its place.
 func (o *outlet) release() {
 	o.held = nil
-	o.publisher.metrics.hold(o.Name, false)
+	o.publisher.hold(o.Name, nil)
 }
 
 // issueAgain signs the content of a bundle under another serial, valid from now on.

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ type Bundle struct {
 	Deliver func(context.Context, *Issue) error
 	// Approve says why a bundle must not take the place of the previous one until somebody accepts it,
 	// or nil. It is asked when the content differs; nil approves of everything.
-	Approve func(ctx context.Context, previous, candidate *bundle.Bundle) error
+	Approve func(ctx context.Context, set *license.Set, previous, candidate *bundle.Bundle) error
 	// NextSerial hands out the serial of the next bundle, at least the given one; an error keeps it
 	// from being published. nil: the given one is taken.
 	NextSerial func(ctx context.Context, atLeast int64) (int64, error)
@@ -82,6 +83,9 @@ type Publisher struct {
 	catalogs map[string]*catalog.Catalog // by registry id
 	outlets  []*outlet
 	again    chan struct{} // a bundle was published: Run counts anew
+
+	heldMu sync.Mutex // guards the next; never held for long
+	held   []Held
 }
 
 // ErrNoLicenses means that nothing has been compiled because no set of licenses was good yet.
@@ -165,17 +169,22 @@ func (p *Publisher) Set() *license.Set {
 	return p.set
 }
 
-// Held returns what is held back.
+// Held returns what is held back. It does not wait for a build.
 func (p *Publisher) Held() []Held {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var all []Held
-	for _, o := range p.outlets {
-		if o.held != nil {
-			all = append(all, *o.held)
-		}
+	p.heldMu.Lock()
+	defer p.heldMu.Unlock()
+	return slices.Clone(p.held)
+}
+
+// hold notes what is held back of a bundle; nil for nothing.
+func (p *Publisher) hold(name string, held *Held) {
+	p.heldMu.Lock()
+	defer p.heldMu.Unlock()
+	p.held = slices.DeleteFunc(p.held, func(h Held) bool { return h.Name == name })
+	if held != nil {
+		p.held = append(p.held, *held)
 	}
-	return all
+	p.metrics.hold(name, held != nil)
 }
 
 // Run publishes again at half of the validity, until ctx is done.

@@ -1,0 +1,312 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/bundle/license"
+	bundleserve "github.com/pullgate/pullgate/bundle/serve"
+	"github.com/pullgate/pullgate/sync/publish"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+)
+
+func publishCommand() *cobra.Command {
+	var s settings
+	var file string
+	var o order
+	cmd := &cobra.Command{
+		Use:   "publish --licenses DIR --signing-key FILE",
+		Short: "Compile, sign and serve bundles for sidecars that run elsewhere",
+		Long: `Reads the license files and watches them, reads the registry, compiles both into signed bundles
+and serves them to every ` + "`pullgate serve --bundle-url`" + ` (and to any OPA): GET /bundles/NAME, with ETag
+and long polling. With --out and --oci it also writes them to a directory and pushes them to a
+registry. A bundle is re-issued at half of its validity.
+
+Nothing is published that ` + "`pullgate check`" + ` refuses or for which the tests of --test fail. What would
+take something from more than --max-loss of the customers, or lacks tags that the registry had, is
+held back: the log, /healthz and the metric pullgate_publication_held say so, and the bundle before
+it stays. To publish it all the same:
+
+  pullgate publish --data DIR --accept REVISION
+
+To publish what was published earlier, under a new serial, and hold back everything newer:
+
+  pullgate publish --data DIR --rollback REVISION
+
+Both are carried out by the publisher that runs with this --data, or by this one as it starts.
+
+Every flag but those two is also a key of the --config file (with _ for -) and an environment
+variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles are in the file only:
+
+  bundles:
+    default:
+      token_file: /run/secrets/sidecars     # bearer tokens, a line each
+      client_sans: [spiffe://example.com/sidecar]
+    plant-7:                                # for a sidecar at a customer's site
+      customers: [acme]
+      token_file: /run/secrets/plant-7`,
+		Example: `  pullgate bundle keygen --out release
+  pullgate publish --licenses licenses --signing-key release.key --config publish.yaml
+  pullgate publish --licenses licenses --signing-key release.key --bundle-addr '' --out bundles --once`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := loadSettings(cmd.Flags(), &s, file)
+			if !o.empty() && lockedData(s.Data) { // an order needs no settings but where
+				return o.leave(cmd.Context(), s.Data, cmd.OutOrStdout())
+			}
+			if err != nil {
+				return err
+			}
+			return runPublish(cmd.Context(), &s, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	addPublishFlags(cmd.Flags(), &s)
+	cmd.Flags().StringVar(&file, "config", "", "configuration `file`; pullgate config publish print shows what is in force")
+	cmd.Flags().StringVar(&o.Accept, "accept", "", "publish what is held back under this `revision`")
+	cmd.Flags().StringVar(&o.Rollback, "rollback", "", "publish the content of this `revision` again, under a new serial")
+	cmd.MarkFlagsMutuallyExclusive("accept", "rollback")
+	return cmd
+}
+
+// publisher is one running `pullgate publish`: the compile side, and the places it delivers to.
+type publisher struct {
+	*process
+	settings *publishSettings
+	compiled *compileSide
+	server   *bundleserve.Server
+	listener net.Listener // of the bundles; nil without bundle-addr
+	outputs  outputs
+
+	mu        sync.Mutex
+	published map[string]*bundle.Bundle // by name
+	once      chan struct{}             // closed when every bundle has been published
+}
+
+func runPublish(ctx context.Context, cfg *settings, o order, stdout, stderr io.Writer) (err error) {
+	if cfg.Licenses == "" {
+		return errors.New("no --licenses: name the directory of license files; `pullgate init DIR` writes a first one")
+	}
+	p, err := newProcess(cfg, stderr)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	pub, err := newPublisher(p)
+	if err != nil {
+		return err
+	}
+	defer pub.Close()
+	if err := p.listenAdmin(); err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "admin %s\n", p.admin.Addr())
+	if pub.listener != nil {
+		fmt.Fprintf(stdout, "bundles %s://%s%s\n", pub.settings.scheme(), pub.listener.Addr(), bundleserve.PathPrefix)
+	}
+	pub.compiled.print(stdout)
+	p.log.Info("pullgate publishes", "version", version, "bundles", strings.Join(slices.Sorted(maps.Keys(pub.settings.Bundles)), ","), "licenses", cfg.Licenses, "data", cfg.Data)
+	if err := pub.compiled.publisher.Restore(ctx); err != nil {
+		p.log.Error("what was published last is not used; a new bundle is made", "error", err)
+	}
+	return pub.run(ctx, o)
+}
+
+func newPublisher(p *process) (_ *publisher, err error) {
+	cfg := p.cfg.publish
+	signer, ring, err := cfg.keys()
+	if err != nil {
+		return nil, err
+	}
+	pub := &publisher{process: p, settings: cfg, published: map[string]*bundle.Bundle{}, once: make(chan struct{})}
+	defer func() {
+		if err != nil {
+			pub.Close()
+		}
+	}()
+	if pub.outputs, err = cfg.outputs(); err != nil {
+		return nil, err
+	}
+	pub.server = bundleserve.New(bundleserve.Config{Bundles: cfg.access(), Logger: p.log, Registerer: p.registry})
+	if pub.listener, err = cfg.listen(); err != nil {
+		return nil, err
+	}
+	pub.compiled, err = newCompileSide(p, publish.Config{
+		Bundles: cfg.outlets(p.cfg.Data, func(string) publish.Bundle {
+			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve}
+		}),
+		Validity: p.cfg.Validity, Signer: signer, Ring: ring, Logger: p.log, Registerer: p.registry,
+	}, func(map[string]string) {})
+	if err != nil {
+		return nil, err
+	}
+	pub.compiled.vet = cfg.vet
+	p.status.publishing(pub.compiled.publisher.Held, pub.outputs.problems)
+	return pub, nil
+}
+
+// listen opens the port of the bundles; nil without one.
+func (p *publishSettings) listen() (net.Listener, error) {
+	if p.BundleAddr == "" {
+		return nil, nil
+	}
+	l, err := net.Listen("tcp", p.BundleAddr)
+	if err != nil {
+		return nil, fmt.Errorf("--bundle-addr: %w", portHint(err))
+	}
+	if p.BundleCert == "" {
+		return l, nil
+	}
+	config, err := p.tls()
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return tls.NewListener(l, config), nil
+}
+
+func (pub *publisher) Close() {
+	if pub.compiled != nil {
+		pub.compiled.Close()
+	}
+	if pub.listener != nil {
+		_ = pub.listener.Close() // again, after serveBundles
+	}
+}
+
+// run serves until ctx is done, or until everything has been published when it is to be done once.
+func (pub *publisher) run(ctx context.Context, o order) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		return serveAdmin(gctx, pub.admin, pub.compiled.adminHandler(adminHandler(pub.status, pub.registry, "")))
+	})
+	group.Go(func() error { return pub.serveBundles(gctx) })
+	for _, out := range pub.outputs {
+		group.Go(func() error { return out.run(gctx, pub.wrote(out)) })
+	}
+	pub.compiled.start(gctx, group)
+	group.Go(func() error { return pub.orders(gctx, o) })
+	if pub.settings.Once {
+		group.Go(func() error {
+			defer stop()
+			return pub.waitOnce(gctx)
+		})
+	}
+	err := group.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = nil
+	}
+	return err
+}
+
+// serveBundles serves the port of the bundles, if there is one, until ctx is done. Who waits is told
+// to ask elsewhere.
+func (pub *publisher) serveBundles(ctx context.Context) error {
+	if pub.listener == nil {
+		return nil
+	}
+	defer context.AfterFunc(ctx, pub.server.Close)()
+	return serveAdmin(ctx, pub.listener, http.MaxBytesHandler(pub.server, 0))
+}
+
+// orders carries out the order that it was started with, when there is something to carry it out
+// on, and then those that are left.
+func (pub *publisher) orders(ctx context.Context, first order) error {
+	carryOut := func(ctx context.Context, o order) error { return o.carryOut(ctx, pub.compiled.publisher) }
+	if !first.empty() {
+		err := first.carryOut(ctx, pub.compiled.publisher)
+		for err != nil && first.Accept != "" && ctx.Err() == nil && pub.compiled.publisher.Set() == nil {
+			time.Sleep(orderEvery) // the sources are still being read
+			err = first.carryOut(ctx, pub.compiled.publisher)
+		}
+		if err != nil {
+			pub.log.Error("not done as told at the start", "accept", first.Accept, "rollback", first.Rollback, "error", err)
+		}
+	}
+	return followOrders(ctx, pub.cfg.Data, carryOut)
+}
+
+// deliver serves a bundle and hands it on to the outputs.
+func (pub *publisher) deliver(_ context.Context, issue *publish.Issue) error {
+	b := issue.Bundle
+	pub.server.Publish(b.Name(), issue.File)
+	for _, out := range pub.outputs {
+		out.offer(issue)
+	}
+	pub.mu.Lock()
+	defer pub.mu.Unlock()
+	pub.published[b.Name()] = b
+	var first *bundle.Bundle // to be re-issued
+	for _, b := range pub.published {
+		if first == nil || b.NotAfter() < first.NotAfter() {
+			first = b
+		}
+	}
+	if len(pub.published) == len(pub.settings.Bundles) {
+		pub.status.activatedBundle(first, nil)
+		select {
+		case <-pub.once:
+		default:
+			close(pub.once)
+		}
+	}
+	pub.log.Info("bundle published", "bundle", b.Name(), "revision", b.Revision(), "serial", b.Serial(), "not_after", instantText(b.NotAfter()), "bytes", len(issue.File))
+	return nil
+}
+
+// wrote logs what an output says.
+func (pub *publisher) wrote(out *output) func(name string, err error) {
+	return func(name string, err error) {
+		if err != nil {
+			pub.log.Error("bundle not written; it is tried again", "bundle", name, "to", out.what, "error", err)
+			return
+		}
+		pub.log.Info("bundle written", "bundle", name, "to", out.what)
+	}
+}
+
+// waitOnce waits until everything has been published and written.
+func (pub *publisher) waitOnce(ctx context.Context) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if len(pub.compiled.publisher.Held()) > 0 {
+			return errNo // it is in the log
+		}
+		if err := pub.status.hopeless(); err != nil {
+			return err
+		}
+		select {
+		case <-pub.once:
+		default:
+			continue
+		}
+		if pub.compiled.publisher.Set() != nil && !slices.ContainsFunc(pub.outputs, func(o *output) bool { return !o.idle() }) {
+			return nil
+		}
+	}
+}
+
+// approve says why a bundle is not published without being accepted.
+func (pub *publisher) approve(_ context.Context, set *license.Set, previous, candidate *bundle.Bundle) error {
+	return publish.Shrunk(previous, candidate, pub.settings.share, func(registry, repository string) bool {
+		return isTarget(targets(set, registry), repository)
+	})
+}

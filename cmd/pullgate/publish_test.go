@@ -1,0 +1,260 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pullgate/pullgate/bundle"
+	bundleserve "github.com/pullgate/pullgate/bundle/serve"
+)
+
+// A published is a running `pullgate publish`.
+type published struct {
+	*started
+	bundles string // URL that names of bundles are put behind
+}
+
+// publish starts `pullgate publish` on free ports, with a signing key of its own; more goes into its
+// configuration file.
+func (v *vendor) publish(more string, args ...string) *published {
+	v.Helper()
+	p := &published{started: v.start(append([]string{"publish", "--config", v.configurePublish(more)}, args...)...)}
+	p.bundles = p.printed("bundles")
+	return p
+}
+
+func (v *vendor) configurePublish(more string) string {
+	v.Helper()
+	if _, err := os.Stat(v.path("release.key")); err != nil {
+		if code, _, stderr := once(v.T, "bundle", "keygen", "--out", v.path("release")); code != exitYes {
+			v.Fatal(stderr)
+		}
+	}
+	v.write("publish.yaml", fmt.Sprintf("licenses: %q\ndata: %q\nsigning_key: %q\nadmin_addr: 127.0.0.1:0\nbundle_addr: 127.0.0.1:0\nlog_level: debug\ncredentials:\n  main: {username: %s, password_file: %q}\n",
+		v.path("licenses"), v.path("publisher"), v.path("release.key"), registryUser, v.path("registry-password"))+more, 0o600)
+	return v.path("publish.yaml")
+}
+
+// fetch gets a bundle; header is "Name: value" lines.
+func (p *published) fetch(name string, header ...string) (*http.Response, []byte) {
+	p.Helper()
+	req, err := http.NewRequestWithContext(p.Context(), http.MethodGet, p.bundles+name, nil)
+	p.must(err)
+	for _, h := range header {
+		key, value, _ := strings.Cut(h, ": ")
+		req.Header.Set(key, value)
+	}
+	resp, err := p.client.Do(req)
+	p.must(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	p.must(err)
+	return resp, body
+}
+
+// bundle gets a bundle and verifies it with the public key.
+func (p *published) bundle(name string, header ...string) (*bundle.Bundle, *http.Response) {
+	p.Helper()
+	resp, body := p.fetch(name, header...)
+	if resp.StatusCode != http.StatusOK {
+		p.Fatalf("%s: %s %s\n%s", name, resp.Status, body, p.log)
+	}
+	ring, err := bundle.ParseKeyRing(p.read("release.pub"))
+	p.must(err)
+	b, err := bundle.Read(bytes.NewReader(body), ring, bundle.ReadOptions{Name: name})
+	p.must(err)
+	return b, resp
+}
+
+func TestPublishedBundleFollowsTheLicenses(t *testing.T) {
+	v := newVendor(t)
+	p := v.publish("")
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	first, resp := p.bundle("default")
+	if left := time.Until(time.Unix(first.NotAfter(), 0)); left < 71*time.Hour || left > 72*time.Hour {
+		t.Errorf("good for %s", left)
+	}
+	// A client that waits gets the next one, as soon as it is there.
+	type polled struct {
+		b    *bundle.Bundle
+		at   time.Time
+		resp *http.Response
+	}
+	next := make(chan polled, 1)
+	p.client.Timeout = time.Minute
+	go func() {
+		b, resp := p.bundle("default", "If-None-Match: "+resp.Header.Get("ETag"), "Prefer: modes=snapshot,delta;wait=30")
+		next <- polled{b, time.Now(), resp}
+	}()
+	p.await("a client that waits", 5*time.Second, func() bool { return p.gauge("pullgate_bundle_waiting") == "1" })
+	edited := time.Now()
+	v.write("licenses/license.yaml", grants(">=2.0.0"), 0o644)
+	got := <-next
+	t.Logf("edit → new bundle at a client that waits: %s", got.at.Sub(edited).Round(time.Millisecond))
+	if got.b.Serial() <= first.Serial() || got.b.Revision() == first.Revision() {
+		t.Errorf("serial %d after %d, revision %s", got.b.Serial(), first.Serial(), got.b.Revision())
+	}
+	// A broken edit changes nothing but what health says.
+	v.write("licenses/license.yaml", "kind: License\nid: acme-app\n", 0o644)
+	p.await("health says what is wrong", 5*time.Second, func() bool { _, text := p.get("/healthz"); return strings.Contains(text, "license.yaml") })
+	if same, _ := p.bundle("default"); same.Serial() != got.b.Serial() {
+		t.Errorf("serial %d after a broken edit, was %d", same.Serial(), got.b.Serial())
+	}
+	if code, _ := p.get("/v1/decisions"); code != http.StatusNotFound {
+		t.Errorf("a publisher has decisions: %d", code)
+	}
+}
+
+// A publisher that starts again serves what it had, before the registry answers.
+func TestPublisherStartsAgainWithWhatItHad(t *testing.T) {
+	v := newVendor(t)
+	p := v.publish("")
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	first, _ := p.bundle("default")
+	p.stop()
+	v.front.misbehave(hangUp)
+	v.must(os.RemoveAll(v.path("publisher/catalog")))
+	again := v.publish("")
+	b, _ := again.bundle("default", "Prefer: wait=5")
+	if b.Serial() != first.Serial() || b.Revision() != first.Revision() {
+		t.Errorf("serial %d revision %s, was %d %s", b.Serial(), b.Revision(), first.Serial(), first.Revision())
+	}
+}
+
+func TestNothingIsPublishedThatFailsTheVendorsTests(t *testing.T) {
+	v := newVendor(t)
+	v.must(os.Mkdir(v.path("tests"), 0o755))
+	v.write("tests/acme.txtar", "files ../licenses\n-- catalog.yaml --\nkind: Catalog\nrepositories:\n  acme/app:\n    tags: {1.4.0: I1}\n    manifests: {I1: {}}\n-- decisions --\nat 2026-03-01T00:00:00Z\nas acme\nGET /v2/acme/app/manifests/1.4.0 allow\n", 0o644)
+	p := v.publish("test: ["+v.path("tests")+"]\nmax_loss: 100%\n", "--log-level", "info")
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	first, _ := p.bundle("default")
+	v.write("licenses/license.yaml", grants(">=2.0.0"), 0o644)
+	p.await("health says which test fails", 10*time.Second, func() bool { _, text := p.get("/healthz"); return strings.Contains(text, "acme.txtar:11") })
+	if same, _ := p.bundle("default"); same.Serial() != first.Serial() {
+		t.Error("it was published")
+	}
+	v.write("licenses/license.yaml", grants(">=1.4.0"), 0o644)
+	p.await("the next edit is published", 10*time.Second, func() bool { b, _ := p.bundle("default"); return b.Serial() > first.Serial() })
+}
+
+func TestTokensOfBundles(t *testing.T) {
+	v := newVendor(t)
+	v.write("licenses/globex.yaml", "kind: Customer\nid: globex\n", 0o644)
+	v.write("sidecars", "token-of-the-sidecars\n", 0o600)
+	v.write("plant", "token-of-the-plant\nnext-token-of-the-plant\n", 0o600)
+	p := v.publish(fmt.Sprintf("bundles:\n  default: {token_file: %q}\n  plant-7: {customers: [globex], token_file: %q}\n", v.path("sidecars"), v.path("plant")))
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	for _, c := range []struct {
+		name, token string
+		want        int
+	}{
+		{"default", "", 401},
+		{"default", "token-of-the-sidecars", 200},
+		{"default", "token-of-the-plant", 404},
+		{"plant-7", "next-token-of-the-plant", 200},
+		{"plant-7", "token-of-the-sidecars", 404},
+	} {
+		var header []string
+		if c.token != "" {
+			header = []string{"Authorization: Bearer " + c.token}
+		}
+		if resp, _ := p.fetch(c.name, header...); resp.StatusCode != c.want {
+			t.Errorf("%s with %q: %s", c.name, c.token, resp.Status)
+		}
+	}
+	b, _ := p.bundle("plant-7", "Authorization: Bearer token-of-the-plant")
+	for _, path := range b.Paths() {
+		if !strings.HasSuffix(path, ".rego") && bytes.Contains(b.File(path), []byte("acme/app")) {
+			t.Errorf("%s of the plant's bundle names another customer, or what only that one has", path)
+		}
+	}
+	if log := p.log.String(); strings.Contains(log, "token-of") {
+		t.Error("a token is in the log")
+	}
+	// A changed file counts at once.
+	v.write("sidecars", "another-token-of-the-sidecars\n", 0o600)
+	if resp, _ := p.fetch("default", "Authorization: Bearer token-of-the-sidecars"); resp.StatusCode != 401 {
+		t.Errorf("an old token: %s", resp.Status)
+	}
+}
+
+func TestPublishOnceWritesAndEnds(t *testing.T) {
+	v := newVendor(t)
+	out := v.path("out")
+	args := []string{"publish", "--config", v.configurePublish("oci_insecure: true\n"), "--bundle-addr", "", "--out", out, "--once"}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, args, nil, &stdout, &stderr); code != exitYes {
+		t.Fatalf("%d\n%s", code, stderr.String())
+	}
+	if code, stdout, stderr := once(t, "bundle", "verify", "--key-file", v.path("release.pub"), filepath.Join(out, "default.tar.gz")); code != exitYes {
+		t.Fatal(stdout, stderr)
+	}
+	// What is refused ends it with 1.
+	v.write("licenses/license.yaml", "kind: License\nid: acme-app\n", 0o644)
+	v.must(os.RemoveAll(v.path("publisher")))
+	if code := run(ctx, args, nil, &stdout, &stderr); code != exitNo {
+		t.Fatalf("%d\n%s", code, stderr.String())
+	}
+}
+
+// fromRegistry gets something with the registry's own account.
+func (p *published) fromRegistry(path string) []byte {
+	p.Helper()
+	req, err := http.NewRequestWithContext(p.Context(), http.MethodGet, "http://"+p.registry.Addr+path, nil)
+	p.must(err)
+	req.SetBasicAuth(registryUser, registryPassword)
+	req.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json")
+	resp, err := p.client.Do(req)
+	p.must(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	p.must(err)
+	if resp.StatusCode != http.StatusOK {
+		p.Fatalf("%s: %s %s", path, resp.Status, body)
+	}
+	return body
+}
+
+// The artifact in a registry is the bundle, byte for byte.
+func TestBundleIsPushedToARegistry(t *testing.T) {
+	v := newVendor(t)
+	repository := v.registry.Addr + "/vendor/bundles"
+	p := v.publish(fmt.Sprintf("oci: %q\noci_user: %s\noci_password_file: %q\n", repository, registryUser, v.path("registry-password")))
+	p.await("pushed", 20*time.Second, func() bool { return strings.Contains(p.log.String(), "bundle written") })
+	_, file := p.fetch("default")
+	var manifest struct {
+		Layers []struct{ MediaType, Digest string }
+	}
+	v.must(json.Unmarshal(p.fromRegistry("/v2/vendor/bundles/manifests/default"), &manifest))
+	if len(manifest.Layers) != 1 || manifest.Layers[0].MediaType != "application/vnd.oci.image.layer.v1.tar+gzip" {
+		t.Fatalf("%+v", manifest)
+	}
+	got := p.fromRegistry("/v2/vendor/bundles/blobs/" + manifest.Layers[0].Digest)
+	if !bytes.Equal(got, file) {
+		t.Errorf("%d bytes, the bundle has %d", len(got), len(file))
+	}
+	// A registry that is away holds nothing else up, and is told of.
+	v.setPassword("changed")
+	v.write("licenses/license.yaml", grants(">=1.0.0 <3.0.0"), 0o644)
+	p.await("published all the same", 10*time.Second, func() bool {
+		resp, _ := p.fetch("default")
+		return resp.Header.Get("ETag") != bundleserve.ETag(file)
+	})
+	p.await("health says so", 10*time.Second, func() bool { _, text := p.get("/healthz"); return strings.Contains(text, "not written to repository") })
+	if strings.Contains(p.log.String(), registryPassword) {
+		t.Error("the password is in the log")
+	}
+	v.write("registry-password", "changed\n", 0o600)
+	p.await("pushed again", 20*time.Second, func() bool { _, text := p.get("/healthz"); return !strings.Contains(text, "not written") })
+}
