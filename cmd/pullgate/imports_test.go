@@ -77,7 +77,7 @@ var doors = map[string][]string{
 	"github.com/maypok86/otter/...":                  {"authz/memstore"},
 	"github.com/redis/go-redis/...":                  {"authz/redisstore"},
 	"go.etcd.io/bbolt/...":                           {"sync/catalog"},
-	"github.com/google/go-containerregistry/...":     {"sync/catalog"},
+	"github.com/google/go-containerregistry/...":     {"sync/catalog", "sync/publish"},
 	"github.com/fsnotify/fsnotify/...":               {"sync/source"},
 	"github.com/parquet-go/parquet-go/...":           {"authz/audit"},
 	"github.com/transparency-dev/tessera/...":        {"authz/audit"},
