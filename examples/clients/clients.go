@@ -63,6 +63,15 @@ func (sc scene) exits(exit int) scene {
 	return sc
 }
 
+// withTokens are scenes once more, where pullgate asks for bearer tokens instead of Basic.
+func withTokens(scenes ...scene) []scene {
+	for i := range scenes {
+		scenes[i].name += ", with a token"
+		scenes[i].token = true
+	}
+	return scenes
+}
+
 // missing says that the client also asks for signatures that are not there.
 func (sc scene) missing() scene {
 	sc.besides = "unknown_reference"

@@ -132,3 +132,30 @@ func TestArrivalsAreJudged(t *testing.T) {
 		t.Errorf("found %q", p.wrong)
 	}
 }
+
+// So is a client that pulls with its key where there are tokens, or with a token where there are none.
+func TestTokensAreJudged(t *testing.T) {
+	made := func(via, action string) record {
+		r := record{Action: action, Verdict: "allow", Code: "ok"}
+		r.Subject.Via = via
+		return r
+	}
+	login, byKey, byToken := made("key", "ping"), made("key", "pull"), made("token", "pull")
+	for _, c := range []struct {
+		token   bool
+		records []record
+		wrong   int
+	}{
+		{true, []record{login, byToken, byToken}, 0},
+		{true, []record{login}, 1},
+		{true, []record{login, byKey}, 2},
+		{true, []record{login, byKey, byToken}, 1},
+		{false, []record{login, byKey}, 0},
+		{false, []record{login, byKey, byToken}, 1},
+	} {
+		p := &played{scene: scene{code: allowed, who: entitled, token: c.token}}
+		if p.judgeTokens(c.records); len(p.wrong) != c.wrong {
+			t.Errorf("%+v: found %q", c, p.wrong)
+		}
+	}
+}

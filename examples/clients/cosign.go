@@ -74,8 +74,10 @@ func cosign(c *content) []scene {
 		one("verify :1.3.0, wrong key", "unknown_key", 1, "UNAUTHORIZED: "+saysWrongKey, verify(":1.3.0")).as(stranger),
 		one("verify :1.3.0, not logged in", "anonymous", 1, "UNAUTHORIZED: "+saysAnonymous, verify(":1.3.0")).as(nobody),
 	}
+	all = append(all, withTokens(all[0], all[1], all[5], all[6])...)
 	login := func(s *seat) []string {
 		return []string{"cosign", "login", s.host, "-u", "customer", "--password-stdin"}
 	}
-	return append(all, logins(login, true, 1, "logged in via DIR/config.json", "", good)...)
+	in := logins(login, true, 1, "logged in via DIR/config.json", "", good)
+	return append(append(all, in...), withTokens(in[0])...)
 }

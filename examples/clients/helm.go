@@ -45,10 +45,12 @@ func helm(c *content) []scene {
 			refused+`GET "https://HOST/v2/demo/charts/app/manifests/1.2.3": basic credential not found`,
 			pull("--version", "1.2.3")).as(nobody),
 	}
+	all = append(all, withTokens(all[0], all[5], all[7], all[6])...)
 	login := func(s *seat) []string {
 		return []string{"helm", "registry", "login", s.host, "-u", "customer", "--password-stdin"}
 	}
-	return append(all, logins(login, false, 1, "Login Succeeded", "", exact)...)
+	in := logins(login, false, 1, "Login Succeeded", "", exact)
+	return append(append(all, in...), withTokens(in[0])...)
 }
 
 // chart checks the archive that helm pull leaves.

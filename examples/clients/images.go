@@ -33,10 +33,12 @@ func (ic imageClient) scenes(c *content) []scene {
 		ic.pulling("pull :1.4.0, wrong key", c, stranger, ":1.4.0", "unknown_key", ic.wrongKey),
 		ic.pulling("pull :1.4.0, not logged in", c, nobody, ":1.4.0", "anonymous", ic.anonymous),
 	}
+	all = append(all, withTokens(all[0], all[1], all[3], all[4])...) // by tag and by digest
 	if ic.login == nil {
 		return all
 	}
-	return append(all, logins(ic.login, ic.storesOnly, ic.exit, ic.loggedIn, ic.loginRefused, all[0])...)
+	in := logins(ic.login, ic.storesOnly, ic.exit, ic.loggedIn, ic.loginRefused, all[0])
+	return append(append(all, in...), withTokens(in[0])...)
 }
 
 // pulling is a scene of one pull. What may be pulled is 1.5.0, under all its names.

@@ -39,7 +39,27 @@ func (p *played) judge(records []record, arrived []arrival) {
 		p.wrongf("refusals on record are %q, want %q", p.codes, want)
 	}
 	p.judgeIDs(records)
+	p.judgeTokens(records)
 	p.judgeArrivals(arrived)
+}
+
+// judgeTokens: where there are tokens, nothing is judged by the key but the request for one; where
+// there are none, nothing is judged by one.
+func (p *played) judgeTokens(records []record) {
+	pulls := 0
+	for _, r := range records {
+		switch {
+		case r.Subject.Via == "token" && !p.token:
+			p.wrongf("decision %s was made for a token", r.ID)
+		case r.Subject.Via == "key" && p.token && r.Action != "ping":
+			p.wrongf("decision %s was made for a key", r.ID)
+		case r.Subject.Via == "token" && r.Action == "pull":
+			pulls++
+		}
+	}
+	if p.token && pulls == 0 {
+		p.wrongf("nothing was pulled with a token")
+	}
 }
 
 // judgeIDs: the id in a refusal leads to its record, `pullgate decisions show ID`.

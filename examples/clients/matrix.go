@@ -48,7 +48,7 @@ func (m *matrix) play(ctx context.Context) (_ []*played, err error) {
 			return nil, err
 		}
 		for _, p := range all {
-			if p.registry == st.registry.name {
+			if p.stage == st {
 				p.judge(records[p.address], st.upstream.from(p.address))
 			}
 		}
@@ -64,6 +64,9 @@ func (m *matrix) playAll(ctx context.Context) ([]*played, error) {
 	for _, c := range m.clients {
 		for _, sc := range c.scenes(m.content) {
 			for i, st := range m.stages {
+				if sc.token != st.tokens {
+					continue
+				}
 				p := &played{}
 				all = append(all, p)
 				address := fmt.Sprintf("127.%d.%d.%d", i+1, len(all)/200, 1+len(all)%200)
@@ -97,7 +100,7 @@ func (m *matrix) playOne(ctx context.Context, c client, sc scene, st *stage, add
 			break
 		}
 	}
-	p.client, p.registry = c.name, st.registry.name
+	p.client, p.stage, p.registry = c.name, st, st.registry.name
 	return p, nil
 }
 
@@ -126,11 +129,18 @@ func (m *matrix) start(ctx context.Context) error {
 			return err
 		}
 	}
-	m.stages = make([]*stage, len(m.registries))
+	// Tokens are between customers and pullgate: one kind of registry is enough for them.
+	m.stages = make([]*stage, len(m.registries)+1)
 	g, ctx := errgroup.WithContext(ctx)
-	for i, r := range m.registries {
+	for i := range m.stages {
+		tokens := i == len(m.registries)
+		r, dir := m.registries[0], "with-tokens"
+		if !tokens {
+			r = m.registries[i]
+			dir = r.peer
+		}
 		g.Go(func() (err error) {
-			m.stages[i], err = newStage(ctx, m, r, v, filepath.Join(m.dir, r.peer))
+			m.stages[i], err = newStage(ctx, m, r, tokens, v, filepath.Join(m.dir, dir))
 			return err
 		})
 	}

@@ -41,7 +41,9 @@ type scene struct {
 	// besides is the code with which something is refused that the client asks for in passing.
 	besides string
 	// local says that pullgate itself answers, so that nothing arrives at the registry.
-	local   bool
+	local bool
+	// token says that pullgate gives bearer tokens, and that the client pulls with one.
+	token   bool
 	prepare func(s *seat) error // before the acts; may be nil
 	// acts are the commands, usually one. The login that `docker login` would have left is there unless fresh.
 	acts  func(s *seat) []act
@@ -76,6 +78,7 @@ type outcome struct {
 type played struct {
 	scene
 	client   string
+	stage    *stage
 	registry string
 	address  string
 	outcomes []outcome

@@ -53,6 +53,7 @@ func startOlareg(ctx context.Context, path, dir string, users map[string]string)
 // A stage is one registry with pullgate and Envoy before it.
 type stage struct {
 	registry registry
+	tokens   bool // pullgate asks customers for bearer tokens, and gives them
 	dir      string
 	vendor   *vendor
 	certs    *peers.Certificates
@@ -62,8 +63,8 @@ type stage struct {
 	closers  []func() error
 }
 
-func newStage(ctx context.Context, m *matrix, r registry, v *vendor, dir string) (_ *stage, err error) {
-	s := &stage{registry: r, dir: dir, vendor: v}
+func newStage(ctx context.Context, m *matrix, r registry, tokens bool, v *vendor, dir string) (_ *stage, err error) {
+	s := &stage{registry: r, tokens: tokens, dir: dir, vendor: v}
 	defer func() {
 		if err != nil {
 			err = errors.Join(fmt.Errorf("%s: %w", r.name, err), s.close())
@@ -158,6 +159,12 @@ credentials:
     password_file: %q
     attach: false        # Envoy's credential_injector adds it
 `, s.path("licenses"), s.path("data"), registryUser, s.path("registry-password"))
+	if s.tokens {
+		if out, err := exec.CommandContext(ctx, s.vendor.pullgate, "token", "keygen", "--out", s.path("tokens")).CombinedOutput(); err != nil {
+			return nil, fmt.Errorf("pullgate token keygen: %w\n%s", err, out)
+		}
+		config += fmt.Sprintf("bearer:\n  enabled: true\n  keys: [%q]\n", s.path("tokens.key"))
+	}
 	if err := os.WriteFile(s.path("pullgate.yaml"), []byte(config), 0o600); err != nil {
 		return nil, err
 	}
@@ -211,6 +218,10 @@ type record struct {
 	Request struct {
 		Address string `json:"address"`
 	} `json:"request"`
+	Subject struct {
+		Via string `json:"via"`
+	} `json:"subject"`
+	Action  string `json:"action"`
 	Verdict string `json:"verdict"`
 	Code    string `json:"code"`
 	Detail  string `json:"detail"` // of pullgate's own failures

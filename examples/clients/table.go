@@ -34,14 +34,19 @@ func print(w io.Writer, all []*played, verbose bool) {
 }
 
 // A row is what came of a scene, with one or more registries.
-type row struct{ client, what, registries, decision, exit, reads string }
+type row struct {
+	client, what, registries, decision, exit, reads string
+	token                                           bool
+}
 
 // rows puts registries together with which the same came of a scene.
 func rows(all []*played) []row {
 	var rows []row
-	seen := map[string]bool{}
+	seen := map[string]bool{} // registries that scenes without tokens were played with
 	for _, p := range all {
-		seen[p.registry] = true
+		if !p.token {
+			seen[p.registry] = true
+		}
 		r := p.row()
 		i := slices.IndexFunc(rows, func(o row) bool { o.registries = ""; return o == r })
 		if i < 0 {
@@ -51,7 +56,7 @@ func rows(all []*played) []row {
 		rows[i].registries = strings.TrimPrefix(rows[i].registries+", "+p.registry, ", ")
 	}
 	for i := range rows {
-		if strings.Count(rows[i].registries, ",") == len(seen)-1 {
+		if strings.Count(rows[i].registries, ",") == len(seen)-1 || rows[i].token {
 			rows[i].registries = "all"
 		}
 	}
@@ -60,7 +65,7 @@ func rows(all []*played) []row {
 
 // row is a row without registries.
 func (p *played) row() row {
-	r := row{client: p.client, what: p.name, decision: "allow"}
+	r := row{client: p.client, what: p.name, decision: "allow", token: p.token}
 	if p.code != allowed && len(p.codes) > 0 {
 		r.decision = "deny"
 	}
