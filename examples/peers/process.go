@@ -30,6 +30,10 @@ type Process struct {
 // start runs a program. What it writes to standard error, and to standard output when
 // stdout is nil, is kept for Output.
 func start(path string, args []string, stdout io.Writer) (*Process, error) {
+	return startWith(path, args, stdout, endWithParent())
+}
+
+func startWith(path string, args []string, stdout io.Writer, attr *syscall.SysProcAttr) (*Process, error) {
 	p := &Process{name: filepath.Base(path), out: &tail{max: 64 << 10}, done: make(chan struct{})}
 	p.cmd = exec.Command(path, args...)
 	p.cmd.Stderr = p.out
@@ -44,7 +48,7 @@ func start(path string, args []string, stdout io.Writer) (*Process, error) {
 		// process. So one thread starts the child and stays until the child is gone. It is never
 		// unlocked: it ends with this goroutine and nothing else runs on it.
 		runtime.LockOSThread()
-		p.cmd.SysProcAttr = endWithParent()
+		p.cmd.SysProcAttr = attr
 		err := p.cmd.Start()
 		started <- err
 		if err != nil {

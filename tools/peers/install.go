@@ -127,6 +127,9 @@ func (in *installer) path(p peer) (string, error) {
 	}
 	path := filepath.Join(in.home(p), p.name)
 	if p.deb != nil {
+		if there, _ := filepath.Glob(p.deb.installed); len(there) > 0 {
+			return there[len(there)-1], nil
+		}
 		path = filepath.Join(in.home(p), filepath.FromSlash(p.deb.member))
 	}
 	if _, err := os.Stat(path); err != nil {

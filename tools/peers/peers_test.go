@@ -77,6 +77,26 @@ func TestProgramsOfOnePackageShareAHome(t *testing.T) {
 	}
 }
 
+// What the system has is not downloaded.
+func TestInstalledProgramsAreUsedAsTheyAre(t *testing.T) {
+	inTools(t)
+	in, err := newInstaller(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	p := peer{name: "db", deb: &deb{pkg: "db-1", member: "usr/lib/db", installed: filepath.Join(dir, "db-*")}}
+	if got, err := in.path(p); err == nil {
+		t.Errorf("found %s, and nothing is there", got)
+	}
+	for _, name := range []string{"db-1", "db-2", "other"} {
+		write(t, filepath.Join(dir, name), "")
+	}
+	if got, err := in.path(p); got != filepath.Join(dir, "db-2") || err != nil {
+		t.Errorf("path %s, %v", got, err)
+	}
+}
+
 func TestPathOfAMissingPeerSaysHowToInstallIt(t *testing.T) {
 	inTools(t)
 	var out, errs bytes.Buffer

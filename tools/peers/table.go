@@ -26,8 +26,9 @@ type peer struct {
 	extra bool
 }
 
-// A deb is a Debian package, and the path of a program in it.
-type deb struct{ pkg, member string }
+// A deb is a Debian package, and the path of a program in it. A program that the system has in one of
+// the places that installed matches is used as it is; of several the last, by name.
+type deb struct{ pkg, member, installed string }
 
 // A wheel is pinned by the hash of its file.
 type wheel struct {
@@ -58,10 +59,13 @@ var peers = []peer{
 		},
 	}},
 	{name: "skopeo", about: "registry client; optional for `make demo`", apt: "skopeo", optional: true},
-	{name: "buildah", about: "registry client (its libraries come with skopeo)", deb: &deb{"buildah", "usr/bin/buildah"}, optional: true},
-	{name: "registry-2.8", about: "registry (distribution 2.8)", deb: &deb{"docker-registry", "usr/bin/docker-registry"}, optional: true},
-	{name: "containerd-1.6", about: "keeps what both ctr fetch", deb: &deb{"containerd", "usr/bin/containerd"}, optional: true},
-	{name: "ctr-1.6", about: "containerd 1.6's client", deb: &deb{"containerd", "usr/bin/ctr"}, optional: true},
+	{name: "buildah", about: "registry client (its libraries come with skopeo)", deb: &deb{pkg: "buildah", member: "usr/bin/buildah"}, optional: true},
+	{name: "registry-2.8", about: "registry (distribution 2.8)", deb: &deb{pkg: "docker-registry", member: "usr/bin/docker-registry"}, optional: true},
+	{name: "containerd-1.6", about: "keeps what both ctr fetch", deb: &deb{pkg: "containerd", member: "usr/bin/containerd"}, optional: true},
+	{name: "ctr-1.6", about: "containerd 1.6's client", deb: &deb{pkg: "containerd", member: "usr/bin/ctr"}, optional: true},
+	{name: "postgres", about: "PostgreSQL 14 or newer, with initdb beside it", deb: &deb{
+		pkg: "postgresql-15", member: "usr/lib/postgresql/15/bin/postgres", installed: "/usr/lib/postgresql/*/bin/postgres",
+	}, optional: true},
 }
 
 // find returns the peer of that name.
