@@ -110,6 +110,17 @@ func (r *rig) registry(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
+	if strings.Contains(req.URL.Path, "/proxy/") { // one between Envoy and the registry
+		w.Header().Add("Proxy-Authenticate", `Basic realm="proxy"`)
+		w.Header().Add("Proxy-Authenticate", "Negotiate")
+		if strings.HasSuffix(req.URL.Path, "/both") {
+			w.Header().Add("WWW-Authenticate", `Basic realm="x"`)
+		}
+		if !strings.HasSuffix(req.URL.Path, "/x") {
+			w.WriteHeader(http.StatusProxyAuthRequired)
+			return
+		}
+	}
 	io.WriteString(w, "layer")
 }
 
@@ -288,11 +299,11 @@ func TestRegistrysChallengeNeverReachesACustomer(t *testing.T) {
 		resp.GetOkResponse().Headers = nil
 		return resp
 	}
-	// Neither the challenge nor the 401: the customer's key is good, and there is nowhere else to log in.
-	for _, path := range []string{"/v2/challenge", "/v2/basic/challenge", "/v2/no/challenge"} {
+	// Neither the challenge nor the 401 or 407: the customer's key is good, and there is nowhere else to log in.
+	for _, path := range []string{"/v2/challenge", "/v2/basic/challenge", "/v2/no/challenge", "/v2/proxy/login", "/v2/proxy/both"} {
 		resp, body := r.get(path)
 		want := `{"errors":[{"code":"UNAVAILABLE","message":"the registry did not take this gateway's credential: tell your vendor; decision D1"}]}`
-		if resp.StatusCode != http.StatusBadGateway || resp.Header.Get("www-authenticate") != "" || body != want || resp.Header.Get("content-type") != "application/json" ||
+		if resp.StatusCode != http.StatusBadGateway || resp.Header.Values("www-authenticate") != nil || resp.Header.Values("proxy-authenticate") != nil || body != want || resp.Header.Get("content-type") != "application/json" ||
 			!slices.Equal(resp.Header["X-Pullgate-Decision"], []string{"D1"}) || resp.Header.Get("cache-control") != "no-store" {
 			t.Errorf("%s: answer %s %v %s", path, resp.Status, resp.Header, body)
 		}
@@ -301,7 +312,10 @@ func TestRegistrysChallengeNeverReachesACustomer(t *testing.T) {
 	if resp, body := r.get("/v2/acme/app/blobs/x"); resp.StatusCode != http.StatusOK || body != "layer" {
 		t.Errorf("answer %s %q", resp.Status, body)
 	}
-	if n := len(r.upstream()); n != 4 {
+	if resp, body := r.get("/v2/proxy/app/blobs/x"); resp.StatusCode != http.StatusOK || body != "layer" || resp.Header.Values("proxy-authenticate") != nil {
+		t.Errorf("answer %s %q %v", resp.Status, body, resp.Header)
+	}
+	if n := len(r.upstream()); n != 7 {
 		t.Errorf("the registry got %d requests", n)
 	}
 }
