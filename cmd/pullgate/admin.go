@@ -21,9 +21,9 @@ import (
 const maxDecisionsPage = 1000
 
 // adminHandler serves the admin port of a sidecar: its read-only paths, and tokens for proxies that
-// send customers there.
+// send customers there, under the customers' names: they ask for a key.
 func (sc *sidecar) adminHandler() http.Handler {
-	rest := adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data))
+	rest := sc.adminPages(decisionsDir(sc.cfg.Data))
 	if sc.tokens == nil {
 		return rest
 	}
@@ -34,7 +34,7 @@ func (sc *sidecar) adminHandler() http.Handler {
 }
 
 // adminHandler adds the registries' notifications to an admin port, unless they have a port of their
-// own.
+// own. They come under any name, and ask for a secret.
 func (c *compileSide) adminHandler(rest http.Handler) http.Handler {
 	if c.webhooks != nil {
 		return rest

@@ -48,7 +48,7 @@ Exit codes: 0 everything was read, 1 something was kept as it was, 2 could not b
 	}
 	addServeFlags(cmd.Flags(), &s)
 	for _, name := range []string{
-		"grpc-addr", "admin-addr", "grpc-cert", "grpc-key", "grpc-client-ca", "grpc-client-san", "crawl-every", "validity", "instance",
+		"grpc-addr", "admin-addr", "admin-host", "grpc-cert", "grpc-key", "grpc-client-ca", "grpc-client-san", "crawl-every", "validity", "instance",
 		"bad-keys-per-minute", "decisions-max-bytes", "cache-bytes", "log-format", "webhook-addr", "webhook-cert", "webhook-key",
 	} {
 		_ = cmd.Flags().MarkHidden(name) // in the shared configuration file, without meaning here

@@ -33,6 +33,7 @@ type settings struct {
 
 	GRPCAddr      string   // ext_authz and gRPC health; loopback or unix: unless mTLS is configured
 	AdminAddr     string   // /metrics /healthz /readyz /v1/status /v1/decisions, read-only; webhooks without WebhookAddr
+	AdminHosts    []string // (--admin-host) names by which the admin port may be asked, beside addresses and localhost
 	WebhookAddr   string   // a port for nothing but webhooks; loopback unless it has a certificate
 	WebhookCert   string   // certificate (PEM) of the webhook port
 	WebhookKey    string   // its private key
@@ -93,6 +94,7 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
 	f.StringVar(&s.GRPCAddr, "grpc-addr", "127.0.0.1:9191", "address of ext_authz and gRPC health: HOST:PORT or unix:PATH")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:9192", "address of /metrics /healthz /readyz /v1/status /v1/decisions")
+	addAdminHosts(f, s)
 	f.StringVar(&s.GRPCCert, "grpc-cert", "", "certificate (PEM) of the gRPC port; with --grpc-key, --grpc-client-ca and --grpc-client-san any address is allowed")
 	f.StringVar(&s.GRPCKey, "grpc-key", "", "private key (PEM) of the gRPC port")
 	f.StringVar(&s.GRPCClientCA, "grpc-client-ca", "", "CA (PEM) that client certificates must come from")
@@ -195,6 +197,7 @@ func (s *settings) validate() []error {
 	if s.Validity < time.Minute {
 		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
 	}
+	errs = append(errs, s.validateAdminHosts()...)
 	if s.publish != nil {
 		errs = append(errs, s.publish.validate(s.placed)...)
 	} else {
@@ -291,8 +294,8 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 			s.place(key, value, at)
 			continue
 		}
-		name := strings.ReplaceAll(key.Value, "_", "-")
-		if fl := f.Lookup(name); fl == nil || strings.Contains(key.Value, "-") || settingKey(fl) == "" {
+		fl := settingFlag(f, key.Value)
+		if fl == nil {
 			errs = append(errs, at(key, "unknown setting %q; `pullgate config print` lists them", key.Value))
 			continue
 		}
@@ -307,7 +310,7 @@ func readConfigFile(f *pflag.FlagSet, s *settings, path string) (map[string]file
 			errs = append(errs, at(value, "%s: want a plain value", key.Value))
 			continue
 		}
-		values[name] = fileValue{text, fmt.Sprintf("%s:%d", path, key.Line)}
+		values[fl.Name] = fileValue{text, fmt.Sprintf("%s:%d", path, key.Line)}
 	}
 	return values, errors.Join(errs...)
 }

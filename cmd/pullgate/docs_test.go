@@ -254,7 +254,7 @@ func TestDocumentedSettingsExist(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addServeFlags(flags, &settings{})
 	flags.VisitAll(func(f *pflag.Flag) {
-		if key := "`" + strings.ReplaceAll(f.Name, "-", "_") + "`"; !bytes.Contains(text, []byte(key)) {
+		if key := "`" + settingKey(f) + "`"; !bytes.Contains(text, []byte(key)) {
 			t.Errorf("docs/operations.md does not document %s", key)
 		}
 	})

@@ -16,8 +16,20 @@ func settingKey(fl *pflag.Flag) string {
 	switch fl.Name {
 	case "config", "help", "output", "accept", "rollback":
 		return ""
+	case "admin-host": // one at a time
+		return "admin_hosts"
 	}
 	return strings.ReplaceAll(fl.Name, "-", "_")
+}
+
+// settingFlag is the flag of a setting in the configuration file; nil when there is none.
+func settingFlag(f *pflag.FlagSet, key string) (found *pflag.Flag) {
+	f.VisitAll(func(fl *pflag.Flag) {
+		if key != "" && settingKey(fl) == key {
+			found = fl
+		}
+	})
+	return found
 }
 
 // envName is the environment variable of a setting.
@@ -26,16 +38,26 @@ func envName(key string) string { return envPrefix + strings.ToUpper(key) }
 // otherVariables are read by what belongs to pullgate and is not `pullgate serve`.
 var otherVariables = []string{"PULLGATE_CACHE"} // where tools/ keeps programs
 
+// variables are those of settings.
+func variables(f *pflag.FlagSet) (names []string) {
+	f.VisitAll(func(fl *pflag.Flag) {
+		if key := settingKey(fl); key != "" {
+			names = append(names, envName(key))
+		}
+	})
+	return names
+}
+
 // strayVariables says of each variable that begins like a setting's that nothing reads it. Values are not
 // looked at: they may be secrets.
 func (s *settings) strayVariables(f *pflag.FlagSet, environ []string) []error {
-	var known []string
-	f.VisitAll(func(fl *pflag.Flag) {
-		if key := settingKey(fl); key != "" {
-			known = append(known, envName(key))
-		}
-	})
+	known := variables(f)
 	read := slices.Concat(known, otherVariables)
+	for _, add := range []func(*pflag.FlagSet, *settings){addServeFlags, addPublishFlags} { // one environment may be for both
+		all := pflag.NewFlagSet("", pflag.ContinueOnError)
+		add(all, new(settings))
+		read = append(read, variables(all)...)
+	}
 	for _, c := range s.Credentials {
 		read = append(read, c.PasswordEnv)
 	}

@@ -61,6 +61,7 @@ func addPublishFlags(f *pflag.FlagSet, s *settings) {
 	addLogFlags(f, s)
 	f.StringVar(&s.Data, "data", defaultDataDir()+"-publish", "directory for state: catalog, bundles; not that of a pullgate serve")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:9194", "address of /metrics /healthz /readyz /v1/status")
+	addAdminHosts(f, s)
 	f.StringVar(&p.SigningKey, "signing-key", "", "`file` with the private key (PEM, 0600) of pullgate bundle keygen")
 	f.StringSliceVar(&p.KeyFile, "key-file", nil, "further public key (PEM) that earlier bundles were signed with, after the signing key was changed; repeatable")
 	f.StringVar(&p.BundleAddr, "bundle-addr", "127.0.0.1:9193", "address of the bundles, /bundles/NAME; off loopback with --bundle-cert; empty for none")
