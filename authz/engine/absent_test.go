@@ -296,3 +296,44 @@ func TestHiddenEntriesLeaveNoTraceInLists(t *testing.T) {
 		t.Errorf("%d answers compared; the whole list is %s", compared, got)
 	}
 }
+
+// A catalog of more repositories than are listed at once is asked for, and walked, whole.
+func TestCatalogOf10001Repositories(t *testing.T) {
+	const repositories = 10_001
+	w := newWorld()
+	w.index.AddProduct(index.Product{ID: "app"})
+	c := versioned(t, "app", "1.0.0", "1.0.0")
+	for i := range repositories {
+		w.index.AddRepository(index.Repository{
+			Registry: "main", Name: fmt.Sprintf("acme/r%05d", i), Product: "app",
+			Tags:  []index.Tag{{Name: "1.0.0", Digest: digest("image"), Candidates: []index.Candidate{c}}},
+			Nodes: []index.Node{{Digest: digest("image"), Kind: index.Manifest, Candidates: []index.Candidate{c}}},
+		})
+	}
+	w.customer(t, "bakery", grant(t, "bakery-app", "app", ">=1.0.0"))
+	w.key("bakery", "ci", nil)
+	cache, err := memstore.New(memstore.Config{}) // the second page asks the same again
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cache.Close()
+	a := w.asks(t, cache)
+	r := request("bakery", authz.KindCatalog, "", "")
+	first := reply.For(r, a.ask(r))
+	r.Last = "acme/r09999"
+	rest := reply.For(r, a.ask(r))
+	link := func(p *reply.Reply) (value string) {
+		for _, h := range p.Headers {
+			if h.Name == "link" {
+				value = h.Value
+			}
+		}
+		return value
+	}
+	if n := bytes.Count(first.Body, []byte("acme/r")); n != 10_000 || link(first) != `</v2/_catalog?last=acme/r09999>; rel="next"` {
+		t.Errorf("%d repositories, link %q", n, link(first))
+	}
+	if string(rest.Body) != `{"repositories":["acme/r10000"]}` || link(rest) != "" {
+		t.Errorf("then %s, link %q", rest.Body, link(rest))
+	}
+}
