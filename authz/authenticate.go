@@ -53,7 +53,9 @@ func authenticate(gen Generation, r *Request, at int64) caller {
 		key.Expires = min(key.Expires, token.Expires)
 		return caller{Subject: s, Recorded: s, Key: key, UseKey: true}
 	case CredentialInvalidToken:
-		return refused(CodeUnknownKey) // no guess: what it would take to guess one is a signature
+		return refused(CodeUnknownKey) // no guess: it has become old, or is of another place
+	case CredentialForgedToken:
+		return badKey()
 	case CredentialKey:
 		key, ok := gen.Authenticate(r.Credential.Hash)
 		if !ok || contradicts(gen, r.Identity, key.Customer) {

@@ -82,15 +82,40 @@ func TestDecisionsWithATokenEndWithIt(t *testing.T) {
 	expect(t, b.Decide(context.Background(), pull()), OutcomeAllow, 200, CodeOK)
 }
 
-// Forged tokens are refused, and not counted: a client whose tokens have become old would be kept from
-// getting new ones.
-func TestForgedTokensAreNoBadKeys(t *testing.T) {
+// Tokens that have become old, or are of another place, are refused and not counted: a client with one would be
+// kept from getting another. Forged ones, which cost a signature each, are counted.
+func TestForgedTokensAreBadKeysAndOldOnesAreNot(t *testing.T) {
 	b := newBench(newGeneration(), limitedTo(3))
-	for range 20 {
-		expect(t, b.Decide(context.Background(), with(credential(CredentialInvalidToken))), OutcomeDeny, 401, CodeUnknownKey)
-		expect(t, b.Decide(context.Background(), with(credential(CredentialToken))), OutcomeDeny, 401, CodeUnknownKey)
+	token := func(expires int64) func(*Request) {
+		return func(r *Request) {
+			r.Credential = Credential{Kind: CredentialToken, Hash: known.Hash, Token: Token{Customer: "acme", Audience: r.Host, Expires: expires}}
+		}
 	}
-	expect(t, b.Decide(context.Background(), with(bad(1))), OutcomeDeny, 401, CodeUnknownKey)
+	forged := func(n int) func(*Request) {
+		return func(r *Request) {
+			r.Credential = Credential{Kind: CredentialForgedToken, Hash: sha256.Sum256([]byte{byte(n)})}
+		}
+	}
+	decide := func(change func(*Request)) *Decision { return b.Decide(context.Background(), with(change)) }
+	others := func() {
+		t.Helper()
+		for range 5 {
+			expect(t, decide(credential(CredentialInvalidToken)), OutcomeDeny, 401, CodeUnknownKey)
+			expect(t, decide(credential(CredentialToken)), OutcomeDeny, 401, CodeUnknownKey) // expired, of no key
+			expect(t, decide(token(noon)), OutcomeDeny, 401, CodeUnknownKey)
+			expect(t, decide(token(noon+300)), OutcomeAllow, 200, CodeOK)
+			expect(t, decide(nobody), OutcomeDeny, 401, CodeAnonymous)
+		}
+	}
+	others()
+	for n := range 3 {
+		expect(t, decide(forged(n)), OutcomeDeny, 401, CodeUnknownKey)
+	}
+	for n := range 3 {
+		expect(t, decide(forged(n)), OutcomeDeny, 429, CodeRateLimited)
+		expect(t, decide(bad(byte(n))), OutcomeDeny, 429, CodeRateLimited)
+	}
+	others()
 }
 
 func TestGateGivesTokensToWhoMayLogIn(t *testing.T) {
@@ -116,7 +141,8 @@ func TestGateGivesTokensToWhoMayLogIn(t *testing.T) {
 		{"a token of anybody", func(r *Request) {
 			r.Credential = Credential{Kind: CredentialToken, Token: Token{Customer: Anybody, Audience: r.Host, Expires: noon + 9}}
 		}, nil, OutcomeDeny, 401, CodeUnknownKey, anonymous},
-		{"a forged token", credential(CredentialInvalidToken), nil, OutcomeDeny, 401, CodeUnknownKey, anonymous},
+		{"a token of another place", credential(CredentialInvalidToken), nil, OutcomeDeny, 401, CodeUnknownKey, anonymous},
+		{"a forged token", credential(CredentialForgedToken), nil, OutcomeDeny, 401, CodeUnknownKey, anonymous},
 		{"another host", func(r *Request) { r.Host = "elsewhere.example" }, nil, OutcomeDeny, 404, CodeUnknownRepository, anonymous},
 		{"a policy that lets nobody log in", nil, func(g *fakeGeneration) { g.evaluate = denying(CodeNoLicense) }, OutcomeDeny, 403, CodeNoLicense, Subject{"acme", "ci", "key"}},
 		{"a stale bundle", nil, func(g *fakeGeneration) { g.notAfter = noon }, OutcomeError, 503, CodeStale, anonymous},

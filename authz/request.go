@@ -105,13 +105,14 @@ const (
 	CredentialKey                                // a key with the right form and checksum; Hash is set
 	CredentialToken                              // a bearer token with a signature of ours; Token is set, and Hash unless it is Anybody's
 	CredentialInvalidToken                       // a bearer token that is none of ours: unknown_key
+	CredentialForgedToken                        // one that names a key of ours, which has not signed it: unknown_key; Hash is set
 )
 
 // Credential is what is left of an Authorization header. The key itself is dropped in
 // package classify: nothing that is cached, logged or recorded can hold it.
 type Credential struct {
 	Kind  CredentialKind
-	Hash  [sha256.Size]byte // SHA-256 of the whole key; of a token, that of the key it was given for
+	Hash  [sha256.Size]byte // SHA-256 of the whole key; of a token, that of the key it was given for; of a forged one, its own
 	Token Token
 }
 

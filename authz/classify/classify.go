@@ -64,8 +64,8 @@ type Classifier struct {
 
 // Tokens tells bearer tokens that were made here from others. Implemented by package token.
 type Tokens interface {
-	// Read returns what a token says, of kind CredentialToken, or false when it is none of ours. It
-	// does not ask whether the token is still good.
+	// Read returns what a token says, of kind CredentialToken, or false when it is none of ours; the kind is
+	// then CredentialForgedToken if it took a signature to see that. It does not ask whether the token is still good.
 	Read(token string) (authz.Credential, bool)
 }
 

@@ -27,8 +27,16 @@ func (oneToken) Read(token string) (authz.Credential, bool) {
 	if token == good {
 		return goodCredential, true
 	}
+	if token == unsigned {
+		return unsignedCredential, false
+	}
 	return authz.Credential{}, false
 }
+
+// unsigned names a key that has not signed it.
+const unsigned = good + "A"
+
+var unsignedCredential = authz.Credential{Kind: authz.CredentialForgedToken, Hash: sha256.Sum256([]byte(unsigned))}
 
 var withTokens = &classify.Classifier{TokenPath: tokenPath, Tokens: oneToken{}}
 
@@ -50,6 +58,7 @@ func TestBearerIsReadWhereThereAreTokens(t *testing.T) {
 		"Bearer " + good:                       {goodCredential, invalid},
 		"bEARER   " + good:                     {goodCredential, invalid},
 		"Bearer " + good + "x":                 {forged, invalid},
+		"Bearer " + unsigned:                   {unsignedCredential, invalid},
 		"Bearer " + good + " ":                 {forged, invalid},
 		"Bearer\t" + good:                      {invalid, invalid},
 		"Bearer":                               {invalid, invalid},

@@ -28,7 +28,11 @@ func challenge(r *authz.Request, d *authz.Decision) string {
 
 // isToken reports whether the caller came with a token, good or not.
 func isToken(r *authz.Request) bool {
-	return r.Credential.Kind == authz.CredentialToken || r.Credential.Kind == authz.CredentialInvalidToken
+	switch r.Credential.Kind {
+	case authz.CredentialToken, authz.CredentialInvalidToken, authz.CredentialForgedToken:
+		return true
+	}
+	return false
 }
 
 // asksForToken reports whether a request, also a malformed one, is to the token route.

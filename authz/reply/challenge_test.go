@@ -13,7 +13,7 @@ const tokenPath = "/pullgate/token"
 func TestChallenges(t *testing.T) {
 	const base = `Bearer realm="https://registry.example/pullgate/token",service="registry.example"`
 	none, key, invalid := authz.CredentialNone, authz.CredentialKey, authz.CredentialInvalid
-	token, forged := authz.CredentialToken, authz.CredentialInvalidToken
+	token, other, forged := authz.CredentialToken, authz.CredentialInvalidToken, authz.CredentialForgedToken
 	for _, c := range []struct {
 		name       string
 		kind       authz.Kind
@@ -30,6 +30,7 @@ func TestChallenges(t *testing.T) {
 		{"a token that is good no longer", authz.KindManifest, token, authz.CodeUnknownKey, base + `,scope="repository:acme/app:pull",error="invalid_token"`, "this token is not good here or no longer"},
 		{"a token of a key that has expired", authz.KindManifest, token, authz.CodeKeyExpired, base + `,scope="repository:acme/app:pull",error="invalid_token"`, "this key has expired"},
 		{"a token of anybody", authz.KindManifest, token, authz.CodeAnonymous, base + `,scope="repository:acme/app:pull"`, "authentication required"},
+		{"a token of another place", authz.KindPing, other, authz.CodeUnknownKey, base + `,error="invalid_token"`, "this token is not good here or no longer"},
 		{"a forged token", authz.KindPing, forged, authz.CodeUnknownKey, base + `,error="invalid_token"`, "this token is not good here or no longer"},
 		{"at the login", authz.KindToken, key, authz.CodeUnknownKey, `Basic realm="pullgate"`, "this key is not known"},
 		{"a token at the login", authz.KindToken, token, authz.CodeUnknownKey, `Basic realm="pullgate"`, "this token"},

@@ -123,7 +123,7 @@ func (i *Issuer) sign(c *claims) (string, error) {
 // Read implements classify.Tokens: it takes a token that one of the keys has signed apart and
 // reports false for any other. Nothing that a token says is believed before: its header must be, byte
 // for byte, the one that this package writes for a configured key, so that no algorithm, key or address
-// of one can be named in it. Whether it is good now, here, and for whom is the Gate's to decide.
+// of one can be named in it. One with such a header that the key has not signed is CredentialForgedToken. Whether it is good now, here, and for whom is the Gate's to decide.
 func (i *Issuer) Read(token string) (authz.Credential, bool) {
 	if len(token) > maxToken {
 		i.metrics.read.WithLabelValues("invalid").Inc()
@@ -135,7 +135,10 @@ func (i *Issuer) Read(token string) (authz.Credential, bool) {
 		var ok bool
 		if c, ok = i.read(token); !ok {
 			i.metrics.read.WithLabelValues("invalid").Inc()
-			return authz.Credential{}, false
+			if c.Kind == authz.CredentialForgedToken {
+				c.Hash = sum
+			}
+			return c, false
 		}
 		i.seen.put(&sum, &c)
 	}
@@ -151,9 +154,12 @@ func (i *Issuer) read(token string) (authz.Credential, bool) {
 	signed := token[:dot]
 	header, payload, _ := strings.Cut(signed, ".")
 	key := i.readers[header]
-	signature, err := encoding.DecodeString(token[dot+1:])
-	if key == nil || err != nil || strings.ContainsAny(token, "\r\n") || !ed25519.Verify(key, []byte(signed), signature) {
+	if key == nil {
 		return authz.Credential{}, false
+	}
+	signature, err := encoding.DecodeString(token[dot+1:])
+	if err != nil || strings.ContainsAny(token, "\r\n") || !ed25519.Verify(key, []byte(signed), signature) {
+		return authz.Credential{Kind: authz.CredentialForgedToken}, false
 	}
 	body, err := encoding.DecodeString(payload)
 	if err != nil {
