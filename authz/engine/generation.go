@@ -41,8 +41,9 @@ type generation struct {
 	lists *memo[[2]string, *candidateSet]
 }
 
-// newGeneration makes a bundle ready and tries it once.
-func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generation, error) {
+// newGeneration makes a bundle ready and tries it once; with some, only for customers whose
+// documents that returns.
+func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle, some func(id string) []byte) (*generation, error) {
 	modules, data := map[string][]byte{}, map[string][]byte{}
 	for _, p := range b.Paths() {
 		switch {
@@ -51,6 +52,10 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generatio
 		case p == dataFile || strings.HasSuffix(p, "/"+dataFile):
 			data[p] = b.File(p)
 		}
+	}
+	if some != nil {
+		none := []byte("{}")
+		data[customersDir+"/"+dataFile], data[keysDir+"/"+dataFile] = none, none
 	}
 	g := &generation{
 		engine: e, bundle: b,
@@ -65,6 +70,7 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle) (*generatio
 	if g.store, err = newStore(data); err != nil {
 		return nil, fmt.Errorf("read data: %w", err)
 	}
+	g.store.some = some
 	if g.hosts, err = readRegistries(data[registriesDir+"/"+dataFile]); err != nil {
 		return nil, fmt.Errorf("read registries: %w", err)
 	}

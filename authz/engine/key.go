@@ -89,7 +89,8 @@ func newKeyer(p *policy, s *store) *keyer {
 			case "data":
 				switch {
 				case len(words) > 3 && strings.Join(words[1:3], "/") == customersDir:
-					hash("customer "+words[3], s.customers[words[3]].json) // one that a rule names itself
+					b, _ := s.blob(words[3]) // one that a rule names itself
+					hash("customer "+words[3], b.json)
 				default:
 					s.documents(words[1:], docs)
 				}
@@ -185,7 +186,7 @@ func (k *keyer) inputs(query string) map[string]bool {
 
 // key returns the cache key of a question, false when its answer must not be cached.
 func (k *keyer) key(in *authz.Input) ([32]byte, bool) {
-	if k.whole != "" {
+	if k.whole != "" || k.store.some != nil && in.Subject.Customer != "" {
 		return [32]byte{}, false
 	}
 	var buf [512]byte
