@@ -44,10 +44,36 @@ func (p *puller) get(path, authorization string) (*http.Response, string) {
 func (p *puller) pull() (int, string) {
 	p.Helper()
 	resp, body := p.get("/v2/acme/app/manifests/1.4.0", p.authorization)
+	for range 20 {
+		if !starved(resp.StatusCode, body) {
+			break
+		}
+		resp, body = p.get("/v2/acme/app/manifests/1.4.0", p.authorization)
+	}
 	if resp.StatusCode == http.StatusOK {
 		p.pulled++
 	}
 	return resp.StatusCode, body
+}
+
+// starved says that an evaluation may have run out of its 20 ms, as it does where a test shares a
+// processor with others or runs under the race detector. onlyStarved says that it has.
+func starved(status int, body string) bool {
+	return status == http.StatusServiceUnavailable && strings.Contains(body, "could not decide")
+}
+
+// onlyStarved: no decision failed for another reason.
+func (s *served) onlyStarved() {
+	s.Helper()
+	failed := s.decisions("since=1h&limit=1000&code=internal_error")
+	for _, d := range failed {
+		if detail := fmt.Sprint(d["detail"]); !strings.HasPrefix(detail, "the policy took more time than it may") {
+			s.Errorf("decision %s failed: %s", d["id"], detail)
+		}
+	}
+	if len(failed) > 0 {
+		s.Logf("%d evaluations took too long", len(failed))
+	}
 }
 
 // until pulls until the answer is this one, and returns how long that took. Only a 200 may come
@@ -130,6 +156,7 @@ func TestRevokedLicenseEndsARunningPull(t *testing.T) {
 	if p.opened != 1 {
 		t.Errorf("%d connections were opened, want one that is kept", p.opened)
 	}
+	p.onlyStarved()
 	via := map[string]bool{} // of the latest
 	for _, d := range p.decisions("since=1h&limit=1000&verdict=allow") {
 		via[fmt.Sprint(d["subject"].(map[string]any)["via"])] = true
