@@ -134,6 +134,7 @@ func speakers(w *world) []speaker {
 		{"a token for another host", both, token("walkin", "ci", "elsewhere.example", now+300)},
 		{"a token without a key", both, token(authz.Anybody, "", here, now+300)},
 		{"a token that is none", both, with(authz.Credential{Kind: authz.CredentialInvalidToken})},
+		{"a token that is forged", both, with(authz.Credential{Kind: authz.CredentialForgedToken, Hash: [32]byte{2}})},
 		{"a certificate of nobody", both, func(r *authz.Request) { r.Identity = authz.Identity{SAN: "spiffe://nobody"} }},
 		{"an identity", both, func(r *authz.Request) { r.Identity = authz.Identity{JWTIssuer: "https://idp", JWTSubject: "ci"} }},
 	}

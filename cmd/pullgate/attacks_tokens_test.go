@@ -219,7 +219,9 @@ func (a *attacked) guessKeys() {
 	if guessed > badKeys || counted+guessed != badKeys && time.Since(a.started) < time.Minute {
 		a.Errorf("%d guesses were answered after %d bad keys, want %d together", guessed, counted, badKeys)
 	}
-	for _, authorization := range []string{basic("acme", "pg_guess"), basic("mill", a.key[:len(a.key)-1]), basic(a.key, "guess"), "Digest guess"} {
+	parts := strings.Split(a.token(), ".")
+	forged := parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"acme"}`)) + "." + parts[2]
+	for _, authorization := range []string{basic("acme", "pg_guess"), basic("mill", a.key[:len(a.key)-1]), basic(a.key, "guess"), "Digest guess", "Bearer " + forged} {
 		got := a.refused("a guess too much", tried{target: manifest140, authorization: authorization}, http.StatusTooManyRequests)
 		if got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
 			a.Errorf("a guess too much: %v", got.header)
