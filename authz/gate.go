@@ -19,6 +19,9 @@ type GateConfig struct {
 	Cache    Cache       // nil: every decision is evaluated
 	Shared   SharedCache // nil: none
 	Recorder Recorder    // nil: nothing is recorded
+	// Observe is told of each decision after it was recorded; nil: nobody is. It must not block, and
+	// must not change what it is given.
+	Observe func(*Request, *Decision)
 
 	// Clock is the time decisions are made by; time.Now by default. Fractions of a second do
 	// not count.
@@ -90,6 +93,9 @@ func (g *Gate) Decide(ctx context.Context, r *Request) *Decision {
 	}
 	g.metrics.observe(d)
 	g.record(r, d)
+	if g.cfg.Observe != nil {
+		g.cfg.Observe(r, d)
+	}
 	return d
 }
 

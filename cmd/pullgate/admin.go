@@ -23,7 +23,16 @@ const maxDecisionsPage = 1000
 // adminHandler serves the admin port of a sidecar: its read-only paths, and tokens for proxies that
 // send customers there, under the customers' names: they ask for a key.
 func (sc *sidecar) adminHandler() http.Handler {
-	rest := sc.adminPages(decisionsDir(sc.cfg.Data))
+	pages := http.NewServeMux()
+	pages.Handle("/", adminHandler(sc.status, sc.registry, decisionsDir(sc.cfg.Data)))
+	pages.HandleFunc("GET /v1/shadow", func(w http.ResponseWriter, _ *http.Request) {
+		if found := sc.shadow.Report(); found != nil {
+			writeJSON(w, http.StatusOK, found)
+			return
+		}
+		writeJSON(w, http.StatusNotFound, map[string]string{"error": "there is no candidate bundle; shadow_bundle names one"})
+	})
+	rest := byName(sc.cfg.adminNames(), pages)
 	if sc.tokens == nil {
 		return rest
 	}

@@ -14,11 +14,6 @@ func addAdminHosts(f *pflag.FlagSet, s *settings) {
 	f.StringSliceVar(&s.AdminHosts, "admin-host", nil, "name by which the admin port may be asked, beside addresses and localhost; repeatable (admin_hosts in the file)")
 }
 
-// adminPages serves what the admin port has for everybody, under its own names; see adminHandler.
-func (p *process) adminPages(decisions string) http.Handler {
-	return byName(p.cfg.adminNames(), adminHandler(p.status, p.registry, decisions))
-}
-
 // validateAdminHosts says which names could never be those of a request.
 func (s *settings) validateAdminHosts() (errs []error) {
 	for _, name := range s.AdminHosts {

@@ -48,10 +48,12 @@ type settings struct {
 
 	BadKeysPerMinute int // of one IPv4 address or IPv6 /64 before it is answered with 429; 0: no limit
 
-	DecisionsMaxBytes int64  // bound of all decision files together; the oldest go first
-	CacheBytes        int64  // bound of the decision cache in memory
-	LogFormat         string // text or json
-	LogLevel          string // debug, info, warn, error
+	DecisionsMaxBytes int64    // bound of all decision files together; the oldest go first
+	CacheBytes        int64    // bound of the decision cache in memory
+	ShadowBundle      string   // file with a candidate bundle, asked beside the active one
+	ShadowKeyFile     []string // public keys (PEM) that it is signed with
+	LogFormat         string   // text or json
+	LogLevel          string   // debug, info, warn, error
 
 	// Credentials of registries, by registry id. They are used for crawling and, unless
 	// attach is false, put on upstream requests in place of the customer's key.
@@ -102,6 +104,8 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.Instance, "instance", defaultInstance(), "name of this process in decision records")
 	f.IntVar(&s.BadKeysPerMinute, "bad-keys-per-minute", 20, "bad keys that one IPv4 address or IPv6 /64 may try within a minute before it gets 429; 0 is no limit")
 	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
+	f.StringVar(&s.ShadowBundle, "shadow-bundle", "", "`file` with a candidate bundle: after each answer it is asked what it would have answered; /v1/shadow lists the differences")
+	f.StringSliceVar(&s.ShadowKeyFile, "shadow-key-file", nil, "public key (PEM) that the candidate is signed with; repeatable")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory")
 }
 
@@ -232,6 +236,7 @@ func (s *settings) validateServe() (errs []error) {
 	if s.ClientAddress.TrustedHops < 0 || s.ClientAddress.Header == "" && s.ClientAddress.TrustedHops != 0 {
 		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
 	}
+	errs = append(errs, s.validateShadow()...)
 	return append(errs, s.validateBearer()...)
 }
 

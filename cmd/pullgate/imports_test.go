@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"authz/token":      {"authz", "authz/classify", "authz/reply"},
 	"authz/envoy":      {"authz", "authz/classify", "authz/reply"},
 	"authz/forward":    {"authz", "authz/classify", "authz/reply"},
+	"authz/shadow":     {"authz"},
 	"authz/console":    {"authz", "authz/audit"},
 	// Both sides, levels 1 and 2; doors are handed in. Only tests and `pullgate test` use it.
 	"authz/authztest": {
@@ -54,7 +55,7 @@ var mayImport = map[string][]string{
 
 	"cmd/pullgate": {
 		"authz", "authz/audit", "authz/authztest", "authz/classify", "authz/console", "authz/engine", "authz/envoy", "authz/forward",
-		"authz/memstore", "authz/redisstore", "authz/reply", "authz/token", "authz/upstream",
+		"authz/memstore", "authz/redisstore", "authz/reply", "authz/shadow", "authz/token", "authz/upstream",
 		"bundle", "bundle/compile", "bundle/index", "bundle/license", "bundle/serve", "policies", "policies/version",
 		"sync/catalog", "sync/publish", "sync/pull", "sync/source",
 	},

@@ -190,7 +190,7 @@ func (pub *publisher) run(ctx context.Context, o order) error {
 	defer stop()
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return serveAdmin(gctx, pub.admin, pub.compiled.adminHandler(pub.adminPages("")))
+		return serveAdmin(gctx, pub.admin, pub.compiled.adminHandler(byName(pub.cfg.adminNames(), adminHandler(pub.status, pub.registry, ""))))
 	})
 	group.Go(func() error { return pub.serveBundles(gctx) })
 	for _, out := range pub.outputs {

@@ -15,6 +15,7 @@ import (
 	"github.com/pullgate/pullgate/authz/engine"
 	"github.com/pullgate/pullgate/authz/envoy"
 	"github.com/pullgate/pullgate/authz/memstore"
+	"github.com/pullgate/pullgate/authz/shadow"
 	"github.com/pullgate/pullgate/authz/token"
 	"github.com/pullgate/pullgate/authz/upstream"
 	"github.com/pullgate/pullgate/bundle"
@@ -80,6 +81,7 @@ type sidecar struct {
 	cache   *memstore.Cache
 	engine  *engine.Engine
 	gate    *authz.Gate
+	shadow  *shadow.Shadow
 	grpc    *envoy.Server // nil until listen
 
 	classifier  *classify.Classifier
@@ -127,6 +129,8 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 	group.Go(func() error { return sc.grpc.Run(gctx) })
 	group.Go(func() error { return serveAdmin(gctx, p.admin, compiled.adminHandler(sc.adminHandler())) })
 	group.Go(func() error { return sc.watchReadiness(gctx) })
+	group.Go(func() error { return sc.watchShadow(gctx) })
+	group.Go(func() error { return sc.shadow.Run(gctx) })
 	compiled.start(gctx, group)
 	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
@@ -157,9 +161,10 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 	if err != nil {
 		return nil, err
 	}
+	sc.shadow = shadow.New(shadow.Config{Logger: p.log, Registerer: p.registry})
 	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
 	sc.gate = authz.NewGate(authz.GateConfig{
-		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records,
+		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records, Observe: sc.shadow.Observe,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
 	if sc.tokens, err = cfg.Bearer.issuer(p.registry); err != nil {
