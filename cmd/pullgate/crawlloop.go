@@ -23,15 +23,15 @@ type crawlLoop struct {
 	cancel       context.CancelFunc
 	done         chan struct{}
 	wake         chan struct{} // other targets
-	hinted       chan struct{} // hints are waiting
+	tags, wholes *lane         // hints at tags, and at whole repositories
 
 	crawler *catalog.Crawler
 	metrics ownMetrics
 	store   sharedStore
 
-	mu      sync.Mutex // guards the next two
-	targets catalog.Targets
-	hints   map[catalog.Hint]bool
+	mu         sync.Mutex // guards the next two, and hints
+	targets    catalog.Targets
+	everything bool // there were too many hints: all is to be read
 
 	// The rest belongs to run.
 	last      *catalog.Catalog // published last; nil before
@@ -39,7 +39,6 @@ type crawlLoop struct {
 	during    map[string]bool  // repositories that were read again during the crawl under way
 	kept      time.Time        // when a snapshot was last kept after hints
 	keeping   time.Duration    // how long that took
-	rereads   ration           // how often hints are followed
 	underway  rereadings
 }
 
@@ -47,9 +46,9 @@ func (c *crawls) startLoop(ctx context.Context, reg *license.Registry, t catalog
 	ctx, cancel := context.WithCancel(ctx)
 	l := &crawlLoop{
 		crawls: c, id: reg.ID, upstream: reg.Upstream, targets: t, cancel: cancel,
-		done: make(chan struct{}), wake: make(chan struct{}, 1), hinted: make(chan struct{}, 1),
+		done: make(chan struct{}), wake: make(chan struct{}, 1), tags: newLane("tags", mostRereads, false), wholes: newLane("whole repositories", 1, true),
 		metrics:  ownMetrics{Registerer: c.side.registry},
-		underway: rereadings{repositories: map[string]bool{}, done: make(chan reread, mostRereads)},
+		underway: rereadings{repositories: map[string]bool{}, done: make(chan reread, mostRereads+1)},
 	}
 	l.store.open = func() (*catalog.Store, error) {
 		return openStore(catalogDir(c.side.cfg.Data), l.id, c.side.log)
@@ -88,15 +87,20 @@ func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 		due = time.Now().Add(d)
 		timer.Reset(d)
 	}
-	var following <-chan time.Time // when to follow the hints that came; nil without any
-	var under chan crawled         // the crawl under way; nil when there is none
+	var under chan crawled  // the crawl under way; nil when there is none
+	var hasty, byHints bool // the next crawl, and the one under way, are because of hints
+	crawl := func(because bool) {
+		timer.Stop()
+		hasty, byHints = false, because
+		if byHints {
+			l.wholes.ration.begin(time.Now())
+		}
+		under = l.start(ctx, &reg)
+	}
 	for {
-		wake, hinted := l.wake, l.hinted
+		wake := l.wake
 		if under != nil || time.Until(l.notBefore) > 0 {
 			wake = nil
-		}
-		if following != nil || l.crawler == nil || !l.isKnown(l.id) || time.Until(l.notBefore) > 0 {
-			hinted = nil // they are coming, or the first crawl finds everything
 		}
 		select {
 		case <-ctx.Done():
@@ -112,29 +116,47 @@ func (l *crawlLoop) run(ctx context.Context, reg license.Registry) {
 				crawlIn(wait)
 				continue
 			}
-			under = l.start(ctx, &reg)
+			crawl(hasty)
 		case <-wake:
-			timer.Stop()
-			under = l.start(ctx, &reg)
+			crawl(false)
 		case c := <-under:
 			under = nil
 			if ctx.Err() == nil {
 				crawlIn(l.finish(ctx, c))
 			}
+			if byHints && c.result != nil {
+				l.wholes.ration.end(time.Now(), c.result.Requests)
+			}
+			nudge(l.wholes.hinted) // there may have been too many during it
 			c.release()
-		case <-hinted:
-			following = time.After(max(gather, l.rereads.left(time.Now())))
-		case <-following:
-			following = nil
-			l.follow(ctx)
+		case <-l.waiting(l.tags):
+			l.schedule(l.tags)
+		case <-l.waiting(l.wholes):
+			l.schedule(l.wholes)
+		case <-l.tags.following:
+			l.follow(ctx, l.tags)
+		case <-l.wholes.following:
+			if under == nil && l.wholes.ration.left(time.Now()) == 0 && l.takeEverything() {
+				l.wholes.following = nil
+				crawl(true)
+				continue
+			}
+			l.follow(ctx, l.wholes)
 		case r := <-l.underway.done:
 			if ctx.Err() == nil && !l.followed(ctx, r) && under == nil {
-				// Sooner than it would be, never later: rereads may fail for ever.
-				crawlIn(min(soonAfter, time.Until(due)))
+				if soon := l.sooner(); soon < time.Until(due) { // never later: rereads may fail for ever
+					hasty = true
+					crawlIn(soon)
+				}
 			}
 			r.release()
 		}
 	}
+}
+
+// sooner is how long after a failed reread all is read, as that is more than hints may cause often.
+func (l *crawlLoop) sooner() time.Duration {
+	return max(soonAfter, l.wholes.ration.left(time.Now()))
 }
 
 // soonAfter is how long after something failed a registry is read again.
@@ -152,6 +174,7 @@ type crawled struct {
 // start begins a crawl.
 func (l *crawlLoop) start(ctx context.Context, reg *license.Registry) chan crawled {
 	l.during = map[string]bool{}
+	l.takeEverything() // it will be read
 	l.side.status.crawling(l.id, l.isKnown(l.id))
 	l.mu.Lock()
 	t := l.targets

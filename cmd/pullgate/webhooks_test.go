@@ -181,32 +181,6 @@ func TestPushedIsPullableWhileTheRegistryIsRead(t *testing.T) {
 	n.CloseClientConnections()
 }
 
-func TestRation(t *testing.T) {
-	var r ration
-	now := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	for i := range rereadBurst {
-		if left := r.left(now); left != 0 {
-			t.Errorf("%d: wait %s", i, left)
-		}
-		r.spend(now)
-	}
-	for range 3 {
-		left := r.left(now)
-		if left != rereadEvery {
-			t.Errorf("wait %s", left)
-		}
-		now = now.Add(left)
-		r.spend(now)
-	}
-	now = now.Add(time.Hour)
-	for range rereadBurst {
-		r.spend(now)
-	}
-	if left := r.left(now); left != rereadEvery {
-		t.Errorf("more than the burst was saved up: wait %s", left)
-	}
-}
-
 // notify sends a notification as somebody.
 func (s *served) notify(addr, registry, authorization, body string) int {
 	s.Helper()

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -93,6 +94,8 @@ type Result struct {
 	Repositories []RepositoryResult // by name
 	Warnings     []string           // of the whole crawl, one line each
 	Manifests    int                // fetched
+	Requests     int                // sent to the registry and its token server, answered or not
+	Unsettled    []string           // repositories, by name, of which a Reread would have had to ask for more than tags
 	Catalog      *Catalog           // everything that is known after it
 	NotBefore    time.Time          // the registry asks not to be read again before; zero without
 }
@@ -222,6 +225,7 @@ type crawl struct {
 	known  map[string]*knownRepository
 	api    referrersAPI
 	pace   pace
+	asked  atomic.Int64 // requests
 
 	mu       sync.Mutex
 	progress Progress
@@ -258,6 +262,7 @@ func (c *Crawler) Crawl(ctx context.Context, store *Store, targets Targets) (*Re
 		err = store.finish(cr.now, cr.api.present(hadReferrers))
 	}
 	cr.result.NotBefore = cr.pace.notBefore()
+	cr.result.Requests = int(cr.asked.Load())
 	slices.SortFunc(cr.result.Repositories, func(a, b RepositoryResult) int { return cmp.Compare(a.Name, b.Name) })
 	if err != nil {
 		return nil, err
@@ -294,10 +299,12 @@ func (cr *crawl) begin(names ...string) (err error) {
 }
 
 // connect asks who may talk to the registry, with the same patience as other requests.
-func (c *Crawler) connect(ctx context.Context) (*login, error) {
+func (cr *crawl) connect(ctx context.Context) (*login, error) {
+	c := cr.Crawler
 	wait := c.cfg.RetryWait
 	for try := 1; ; try++ {
 		asking, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+		cr.asked.Add(1)
 		l, err := connect(asking, c.upstream, c.auth, c.fence)
 		cancel()
 		switch {
@@ -327,6 +334,7 @@ func (cr *crawl) client(scope string) (*client, error) {
 	}
 	asking, cancel := context.WithTimeout(cr.ctx, cr.cfg.Timeout)
 	defer cancel()
+	cr.asked.Add(1) // for a token, if it wants them
 	rt, err := cr.login.transport(asking, scope)
 	if err != nil {
 		if status(err) == 0 && !errors.Is(err, errForeign) && !errors.Is(err, errCredentials) {
@@ -336,38 +344,9 @@ func (cr *crawl) client(scope string) (*client, error) {
 	}
 	return &client{
 		http: &http.Client{Transport: rt, Timeout: cr.cfg.Timeout}, base: cr.upstream,
-		slots: cr.slots, wait: cr.cfg.RetryWait, pace: &cr.pace, count: cr.metrics.fetched,
+		slots: cr.slots, wait: cr.cfg.RetryWait, pace: &cr.pace, count: cr.fetched,
 		answered: cr.answered, unanswered: cr.unanswered, givenUp: cr.givenUp,
 	}, nil
-}
-
-// mostSilence bounds a crawl of a registry that has stopped answering: after so many requests in
-// a row without an answer the rest is not tried.
-func (cr *crawl) mostSilence() int { return max(24, maxTries*cr.cfg.Parallel) }
-
-// errSilent: the registry has stopped answering in the middle of a crawl.
-var errSilent = errors.New("the registry answers no more")
-
-func (cr *crawl) answered() {
-	cr.mu.Lock()
-	cr.silence = 0
-	cr.mu.Unlock()
-	cr.step(func(p *Progress) { p.Requests++ })
-}
-
-func (cr *crawl) unanswered() {
-	cr.mu.Lock()
-	defer cr.mu.Unlock()
-	cr.silence++
-}
-
-func (cr *crawl) givenUp() error {
-	cr.mu.Lock()
-	defer cr.mu.Unlock()
-	if cr.silence < cr.mostSilence() {
-		return nil
-	}
-	return fmt.Errorf("%w: %d requests in a row had no answer, the rest is not tried", errSilent, cr.silence)
 }
 
 // names are the repositories to crawl: the literal ones, those of the registry's list that match

@@ -150,7 +150,7 @@ func (cr *crawl) repository(l *listing) error {
 	if l.fail != nil {
 		return cr.kept(l)
 	}
-	if l.absent && was == 0 {
+	if unheard := cr.reread && cr.known[l.name] == nil && len(l.tags) == 0; unheard || l.absent && was == 0 {
 		cr.done(RepositoryResult{Name: l.name, Outcome: Absent})
 		return nil
 	}
@@ -208,6 +208,9 @@ func (cr *crawl) kept(l *listing) error {
 	}
 	cr.metrics.failed(l.fail.Reason)
 	cr.done(RepositoryResult{Name: l.name, Outcome: Kept, Tags: tags, Failure: l.fail, Warnings: l.notes})
+	if cr.reread && cr.known[l.name] == nil {
+		return nil // a hint puts no name into the store
+	}
 	return cr.store.missed(l.name, line(l.fail.Err), cr.now)
 }
 

@@ -17,14 +17,18 @@ type Hint struct {
 	Digest     string // of a manifest that was pushed without a tag, "" otherwise
 }
 
-// mostHints bounds the tags and digests of one repository that are asked for one by one; with more
-// the whole repository is.
+// mostHints bounds the tags and digests of one repository that are asked for one by one; more do not
+// settle it.
 const mostHints = 64
 
-// Reread asks the registry about what hints name: about tags one by one, or, where a hint names no
-// tag or a tag is gone, about all of a repository. It takes as little on trust as Crawl, and may
+// IsWhole reports whether a hint names no tag and no manifest, so that all of the repository has to be asked about.
+func (h Hint) IsWhole() bool { return !validTag(h.Tag) && !ValidDigest(h.Digest) }
+
+// Reread asks the registry about what hints name: about tags one by one, or, where a hint names none
+// or the repository was never read, about all of a repository. What tags alone cannot settle is left as it was, and
+// the repository is in Result.Unsettled, for a hint at the whole of it. It takes as little on trust as Crawl, and may
 // run beside one, whose older answers then do not count. Result.Catalog has the repositories that
-// were asked about, and nothing else. Errors are Crawl's.
+// were asked about, and nothing else; Result.Requests is what it has cost the registry. Errors are Crawl's.
 func (c *Crawler) Reread(ctx context.Context, store *Store, hints []Hint) (*Result, error) {
 	asked := map[string]*again{}
 	for _, h := range hints {
@@ -60,7 +64,9 @@ func (c *Crawler) Reread(ctx context.Context, store *Store, hints []Hint) (*Resu
 		return nil, err
 	}
 	slices.SortFunc(cr.result.Repositories, func(a, b RepositoryResult) int { return cmp.Compare(a.Name, b.Name) })
+	slices.Sort(cr.result.Unsettled)
 	cr.result.NotBefore = cr.pace.notBefore()
+	cr.result.Requests = int(cr.asked.Load())
 	cr.result.Catalog, err = store.Snapshot(names...)
 	return &cr.result, err
 }
@@ -73,14 +79,13 @@ type again struct {
 
 func (a *again) add(h Hint) {
 	switch {
+	case h.IsWhole():
+		a.whole = true
 	case validTag(h.Tag):
 		a.tags[h.Tag] = true
-	case ValidDigest(h.Digest):
-		a.digests[h.Digest] = true
 	default:
-		a.whole = true
+		a.digests[h.Digest] = true
 	}
-	a.whole = a.whole || len(a.tags)+len(a.digests) > mostHints
 }
 
 // again reads a repository again, or some of its tags. The error is the store's or the context's.
@@ -88,6 +93,10 @@ func (cr *crawl) again(name string, a *again) error {
 	k := cr.known[name]
 	if a.whole || k == nil || k.state.Succeeded == 0 {
 		return cr.whole(name)
+	}
+	if len(a.tags)+len(a.digests) > mostHints {
+		cr.unsettled(name)
+		return nil
 	}
 	l := &listing{name: name, tags: slices.Sorted(maps.Keys(a.tags))}
 	var err error
@@ -99,12 +108,13 @@ func (cr *crawl) again(name string, a *again) error {
 	defer cancel()
 	t := &tags{crawl: cr, listing: l, ctx: ctx, resolved: map[string]string{}, unknown: map[string]bool{}}
 	err = t.resolve()
-	for tag := range a.tags {
-		if err == nil && k.tags[tag].Digest != "" && t.resolved[tag] == "" && !t.unknown[tag] {
-			return cr.whole(name) // only together with the others can a removal be believed
-		}
-	}
 	if err == nil {
+		for tag := range a.tags {
+			if k.tags[tag].Digest != "" && t.resolved[tag] == "" && !t.unknown[tag] {
+				cr.unsettled(name) // only together with the others can a removal be believed
+				break
+			}
+		}
 		err = t.pushed(a.digests)
 	}
 	if err = cause(ctx, err); errors.Is(err, errSlow) {
@@ -115,6 +125,13 @@ func (cr *crawl) again(name string, a *again) error {
 		return err
 	}
 	return t.take(true)
+}
+
+// unsettled notes that tags alone do not say what has become of a repository.
+func (cr *crawl) unsettled(name string) {
+	cr.mu.Lock()
+	defer cr.mu.Unlock()
+	cr.result.Unsettled = append(cr.result.Unsettled, name)
 }
 
 func (cr *crawl) whole(name string) error {

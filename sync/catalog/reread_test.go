@@ -85,7 +85,8 @@ func (r *testRegistry) digestOfConfig(repo, digest string) string {
 	return snapshot(r.t, s).Repositories[repo].Manifests[digest].Config
 }
 
-// Whatever a hint does not say, and whatever would be a removal, is found out from the list.
+// Whatever a hint does not say, and whatever would be a removal, is found out from the list; what tags alone do not
+// settle waits for a hint at all of it.
 func TestRereadOfAWholeRepository(t *testing.T) {
 	many := []Hint{}
 	for i := range mostHints + 1 {
@@ -106,6 +107,15 @@ func TestRereadOfAWholeRepository(t *testing.T) {
 		late := r.image("acme/app", "late", "", "3.0.0")
 		r.asked()
 		res := rereadOK(t, r.crawler(), s, hints...)
+		if unsettled := name == "a tag is gone" || name == "too many"; unsettled {
+			if !slices.Equal(res.Unsettled, []string{"acme/app"}) || slices.Contains(r.asked(), "GET /v2/acme/app/tags/list") || len(tagNames(res.Catalog.Repositories["acme/app"])) != 4 {
+				t.Errorf("%s: %v %v", name, res.Unsettled, tagNames(res.Catalog.Repositories["acme/app"]))
+			}
+			res = rereadOK(t, r.crawler(), s, Hint{Repository: "acme/app"})
+		}
+		if len(res.Unsettled) > 0 {
+			t.Errorf("%s: unsettled %v", name, res.Unsettled)
+		}
 		if !slices.Contains(r.asked(), "GET /v2/acme/app/tags/list") {
 			t.Errorf("%s: no list", name)
 		}
@@ -136,8 +146,8 @@ func TestRereadBelievesNoLoss(t *testing.T) {
 			if _, ok := err.(*Failure); err != nil && !ok {
 				t.Fatal(err)
 			}
-			if hint.Digest == "" && err == nil && len(res.Failures()) != 1 {
-				t.Errorf("%s: %+v: no failure", name, hint)
+			if hint.Digest == "" && err == nil && len(res.Failures())+len(res.Unsettled) != 1 {
+				t.Errorf("%s: %+v: neither a failure nor unsettled", name, hint)
 			}
 			if diff := cmp.Diff(want, snapshot(t, s)); diff != "" {
 				t.Fatalf("%s: %+v: %s", name, hint, diff)
@@ -187,6 +197,74 @@ func TestRereadOfWhatWasNeverReadReadsAll(t *testing.T) {
 	}
 }
 
+// A tag that is gone keeps none of the others from being taken.
+func TestRereadTakesTagsBesideOneThatIsGone(t *testing.T) {
+	r := newRegistry(t)
+	r.sample("acme/app")
+	s := open(t)
+	crawlOK(t, r.crawler(), s, "acme/app")
+	r.untag("acme/app", "1.0.0")
+	late := r.image("acme/app", "late", "", "3.0.0")
+	res := rereadOK(t, r.crawler(), s, Hint{Repository: "acme/app", Tag: "1.0.0"}, Hint{Repository: "acme/app", Tag: "3.0.0"})
+	repo := res.Catalog.Repositories["acme/app"]
+	if !slices.Equal(res.Unsettled, []string{"acme/app"}) || repo.Tags["3.0.0"].Digest != late || repo.Tags["1.0.0"].Digest == "" || len(repo.History) != 0 {
+		t.Errorf("%v %v", res.Unsettled, repo.Tags)
+	}
+}
+
+// Names that nobody has are asked for, and leave nothing behind: they would be crawled for ever.
+func TestRereadKeepsNoNamesThatWereMadeUp(t *testing.T) {
+	r := newRegistry(t)
+	r.sample("acme/app")
+	s := open(t)
+	crawlOK(t, r.crawler(), s, "acme/app")
+	for answer, bad := range map[string]hostile{
+		"404": nil, "403": answering("/v2/acme/made-up", "403", `{"errors":[{"code":"DENIED"}]}`), "500": answering("/v2/acme/made-up", "500", ""),
+		"an empty list": answering("/v2/acme/made-up/tags/list", "200", `{"name":"acme/made-up","tags":[]}`),
+		"no list":       answering("/v2/acme/made-up/tags/list", "200", `<html>`),
+	} {
+		r.misbehave(bad)
+		for _, hint := range []Hint{{Repository: "acme/made-up"}, {Repository: "acme/made-up", Tag: "1.0.0"}} {
+			res, err := r.crawler().Reread(t.Context(), s, []Hint{hint})
+			if err != nil || len(res.Catalog.Repositories) != 0 {
+				t.Errorf("%s: %v %v", answer, res, err)
+			}
+			states, err := s.States()
+			if err != nil || len(states) != 1 {
+				t.Errorf("%s: %v %v", answer, states, err)
+			}
+		}
+	}
+}
+
+// What a reading has cost the registry is told, so that hints can be rationed.
+func TestRequestsAreCounted(t *testing.T) {
+	r := newRegistry(t)
+	r.sample("acme/app")
+	s := open(t)
+	for what, read := range map[string]func() (*Result, error){
+		"a crawl": func() (*Result, error) {
+			return r.crawler().Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app", "acme/absent"}})
+		},
+		"a tag": func() (*Result, error) {
+			return r.crawler().Reread(t.Context(), s, []Hint{{Repository: "acme/app", Tag: "latest"}})
+		},
+		"a repository": func() (*Result, error) {
+			return r.crawler().Reread(t.Context(), s, []Hint{{Repository: "acme/app"}})
+		},
+	} {
+		r.forget()
+		res, err := read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Nobody asks this registry for a token, which would be one more for each repository.
+		if sent := len(r.requests("")); res.Requests < sent || res.Requests > sent+2 {
+			t.Errorf("%s: %d requests are counted as %d", what, sent, res.Requests)
+		}
+	}
+}
+
 // What was read again while a crawl is under way is newer than what that crawl asked before.
 func TestRereadBesideACrawl(t *testing.T) {
 	r := newRegistry(t)
@@ -216,7 +294,7 @@ func TestRereadBesideACrawl(t *testing.T) {
 	moved := r.image("acme/app", "moved", "", "latest", "new")
 	r.untag("acme/app", "gone")
 	rereadOK(t, c, s, Hint{Repository: "acme/app", Tag: "latest"}, Hint{Repository: "acme/app", Tag: "new"})
-	rereadOK(t, c, s, Hint{Repository: "acme/app", Tag: "gone"}) // reads the whole
+	rereadOK(t, c, s, Hint{Repository: "acme/app"})
 	close(release)
 	res := <-done
 	if res == nil || len(res.Failures()) > 0 {
