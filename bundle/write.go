@@ -160,7 +160,7 @@ func readManifest(data []byte) (manifest, error) {
 		return manifest{}, formatError(ManifestPath, "not a manifest")
 	}
 	if probe.Metadata.Format != Format {
-		return manifest{}, formatError(ManifestPath, "format %d, this program reads format %d", probe.Metadata.Format, Format)
+		return manifest{}, formatError(ManifestPath, "format %d, this program reads format %d; update it before the publisher", probe.Metadata.Format, Format)
 	}
 	var f manifestFile
 	if err := decodeExact(data, &f); err != nil {
