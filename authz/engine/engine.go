@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -39,6 +40,10 @@ type Engine struct {
 
 	active     atomic.Pointer[generation]
 	activating sync.Mutex
+
+	tombs      sync.Mutex // guards the next, and the change of active; never held for long
+	tombstones []bundle.Tombstone
+	plain      *generation // the active one without them
 
 	decisions *workers
 	lists     *workers
@@ -81,14 +86,48 @@ func (e *Engine) activate(ctx context.Context, b *bundle.Bundle, some func(id st
 	e.activating.Lock()
 	defer e.activating.Unlock()
 	g, err := newGeneration(ctx, e, b, some)
+	if err == nil {
+		err = e.publish(ctx, g)
+	}
 	e.metrics.activated(err, b)
 	if err != nil {
 		return fmt.Errorf("activate bundle %s serial %d: %w", b.Name(), b.Serial(), err)
 	}
-	e.active.Store(g)
 	if g.keyer.whole != "" {
 		e.log.Warn("decisions cannot be cached: a rule reads a document as a whole", "document", g.keyer.whole)
 	}
+	return nil
+}
+
+// publish makes a generation the active one, with the tombstones that it has not ended.
+func (e *Engine) publish(ctx context.Context, g *generation) error {
+	e.tombs.Lock()
+	defer e.tombs.Unlock()
+	over, err := g.overlaid(ctx, e.tombstones)
+	if err != nil {
+		return err
+	}
+	e.plain = g
+	e.active.Store(over)
+	return nil
+}
+
+// SetTombstones makes the engine deny what tombstones say, in place of those it was given before:
+// each until a bundle with its serial, or a later one, is active. The caller has verified them. They
+// count for every decision that begins after SetTombstones has returned, which takes milliseconds and
+// does not wait for an activation under way. On error those given before stay.
+func (e *Engine) SetTombstones(ctx context.Context, tombstones []bundle.Tombstone) error {
+	e.tombs.Lock()
+	defer e.tombs.Unlock()
+	tombstones = slices.Clone(tombstones)
+	if e.plain != nil {
+		over, err := e.plain.overlaid(ctx, tombstones)
+		if err != nil {
+			return err
+		}
+		e.active.Store(over)
+	}
+	e.tombstones = tombstones
 	return nil
 }
 

@@ -21,8 +21,8 @@ import (
 	"github.com/pullgate/pullgate/bundle/index"
 )
 
-// generation is one bundle made ready to evaluate. It is immutable but for memos of pure
-// functions, and safe for concurrent use.
+// generation is one bundle made ready to evaluate, with what tombstones change of it. It is immutable
+// but for memos of pure functions, and safe for concurrent use.
 type generation struct {
 	engine *Engine
 	bundle *bundle.Bundle
@@ -39,6 +39,9 @@ type generation struct {
 	sets  *memo[index.SetID, *candidateSet]
 	terms *memo[[32]byte, *ast.Term] // by Target.Set
 	lists *memo[[2]string, *candidateSet]
+
+	over    *overlay                         // nil: no tombstones
+	revoked *memo[revokedSet, *candidateSet] // with an overlay that has digests
 }
 
 // newGeneration makes a bundle ready and tries it once; with some, only for customers whose
@@ -140,6 +143,9 @@ func (g *generation) Registry(authority string) (authz.Registry, bool) {
 
 func (g *generation) Authenticate(hash [32]byte) (authz.Key, bool) {
 	k, ok := g.subjects.keys[hash]
+	if ok && g.over.denies(&k, hash) {
+		return authz.Key{}, false
+	}
 	return k, ok
 }
 

@@ -191,8 +191,8 @@ func (k *keyer) key(in *authz.Input) ([32]byte, bool) {
 	}
 	var buf [512]byte
 	b := append(buf[:0], k.salt[:]...)
-	customer := k.store.customers[in.Subject.Customer].hash // zero for nobody
-	b = append(b, customer[:]...)
+	customer, _ := k.store.blob(in.Subject.Customer) // zero for nobody
+	b = append(b, customer.hash[:]...)
 	b = append(b, in.Target.Facts[:]...)
 	b = append(b, in.Target.Set[:]...)
 	b = text(b, in.Subject.Customer)

@@ -67,7 +67,7 @@ func (g *generation) Resolve(reg authz.Registry, r *authz.Request) authz.Target 
 func (g *generation) resolveTag(repo index.Repo, tag string, t *authz.Target) *candidateSet {
 	if e, ok := repo.Tag(tag); ok {
 		t.Reference, t.Resource.Digest = true, digestText(e.Digest)
-		set := g.set(e.Set)
+		set := g.within(g.set(e.Set), g.over.revokedAt(repo, e.Digest))
 		if v, _, ok := g.tagVersion(repo, tag); ok {
 			t.Resource.Version = v.String()
 		}
@@ -95,14 +95,17 @@ func (g *generation) tagVersion(repo index.Repo, tag string) (v, base version.Ve
 // be revoked. An absent one is judged alike, and is unknown.
 func (g *generation) resolveDigestTag(repo index.Repo, r *authz.Request, t *authz.Target) *candidateSet {
 	t.Resource.Digest = ""
+	named, ok := digestOf(r.Digest)
+	revoked := index.Never
+	if ok {
+		revoked = g.over.revokedAt(repo, named)
+	}
 	if e, ok := repo.Tag(r.Tag); ok {
 		t.Reference, t.Resource.Digest = true, digestText(e.Digest)
-		return g.set(e.Set)
+		return g.within(g.set(e.Set), min(revoked, g.over.revokedAt(repo, e.Digest)))
 	}
-	if d, ok := digestOf(r.Digest); ok {
-		if n, ok := repo.Node(d); ok {
-			return g.set(n.Set)
-		}
+	if n, found := repo.Node(named); ok && found {
+		return g.within(g.set(n.Set), revoked)
 	}
 	return nil
 }
@@ -118,7 +121,7 @@ func (g *generation) resolveDigest(repo index.Repo, digest string, kind index.Ki
 		return nil
 	}
 	t.Reference = true
-	return g.set(n.Set)
+	return g.within(g.set(n.Set), g.over.revokedAt(repo, d))
 }
 
 // resolveVersion resolves a question about a version of a product, by its text and what is
@@ -191,10 +194,10 @@ func (g *generation) tagList(repo index.Repo) *candidateSet {
 		if e.Hidden {
 			continue
 		}
-		hash := g.index.SetHash(e.Set)
+		set := g.within(g.set(e.Set), g.over.revokedAt(repo, e.Digest))
 		h.Write(text(nil, e.Name))
-		h.Write(hash[:])
-		for _, c := range g.set(e.Set).list {
+		h.Write(set.hash[:])
+		for _, c := range set.list {
 			list, names = append(list, c), append(names, e.Name)
 		}
 	}

@@ -46,6 +46,8 @@ type store struct {
 
 	customers map[string]blob
 	some      func(id string) []byte // in place of customers, or nil
+	edited    map[string]blob        // in place of some customers; those are in customers too
+	hotEdited *memo[string, *customer]
 	hot       *memo[string, *customer]
 	docs      map[string]*document // by path, "" never among them
 	above     map[string]bool      // paths above a document
@@ -110,6 +112,9 @@ type customer struct {
 
 // blob finds a customer's JSON.
 func (s *store) blob(id string) (blob, bool) {
+	if b, ok := s.edited[id]; ok {
+		return b, true
+	}
 	if s.some == nil {
 		b, ok := s.customers[id]
 		return b, ok
@@ -118,13 +123,24 @@ func (s *store) blob(id string) (blob, bool) {
 	return blob{json: raw}, raw != nil
 }
 
+// with is the store with other documents in place of some customers'.
+func (s *store) with(edited map[string]blob) *store {
+	out := *s
+	out.edited, out.hotEdited = edited, newMemo[string, *customer](hotCustomers)
+	return &out
+}
+
 // customer returns a parsed customer document, nil when there is none of that id.
 func (s *store) customer(id string) (*customer, error) {
 	b, ok := s.blob(id)
 	if !ok {
 		return nil, nil
 	}
-	if c, ok := s.hot.get(id); ok {
+	hot := s.hot
+	if _, edited := s.edited[id]; edited {
+		hot = s.hotEdited
+	}
+	if c, ok := hot.get(id); ok {
 		return c, nil
 	}
 	v, err := ast.ValueFromReader(bytes.NewReader(b.json))
@@ -142,7 +158,7 @@ func (s *store) customer(id string) (*customer, error) {
 	if c.repositories, err = named(doc, "repositories"); err != nil {
 		return nil, fmt.Errorf("customer %s: %w", id, err)
 	}
-	s.hot.put(id, c, len(b.json))
+	hot.put(id, c, len(b.json))
 	return c, nil
 }
 
