@@ -289,3 +289,50 @@ func TestCustomersHashIsThatOfTheirDocument(t *testing.T) {
 		t.Errorf("the hash of an unrelated customer changes: %q, %q", a["bakery"], b["bakery"])
 	}
 }
+
+// A `reason` is for who reads the license files: rules read bundles, and records and messages come of them.
+func TestReasonsStayInTheLicenseFiles(t *testing.T) {
+	licenses := strings.Replace(vendor, "history:", "revoked_digests: [{repository: acme/app, digest: \""+digest("X")+"\", at: 2026-03-01, reason: INTERNAL}]\nhistory:", 1) + `---
+kind: Release
+id: r
+product: app
+version: 1.4.0
+withdrawn: {at: 2026-03-01, reason: INTERNAL}
+---
+kind: Customer
+id: acme
+---
+kind: License
+id: one
+customer: acme
+type: perpetual
+ends: never
+updates: forever
+status: {suspended: {at: 2026-03-01, reason: INTERNAL, public_reason: SHOWN1}}
+grants: [{product: app, versions: all}]
+---
+kind: License
+id: two
+customer: acme
+type: perpetual
+ends: never
+updates: forever
+status: {revoked: {at: 2026-03-01, reason: INTERNAL, public_reason: SHOWN2}}
+grants: [{product: app, versions: all}]
+`
+	repo := named(Repository{Name: "acme/app", Tags: tags{"1.4.0": at("X")}})
+	content, _, err := Compile(&Input{Set: parse(t, map[string]string{"a.yaml": licenses}), Modules: library, Name: "default", NotAfter: license.Never, Catalog: []Repository{repo}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for path, text := range content.Files {
+		all += string(text)
+		if strings.Contains(string(text), "INTERNAL") {
+			t.Errorf("%s holds a reason", path)
+		}
+	}
+	if !strings.Contains(all, "SHOWN1") || !strings.Contains(all, "SHOWN2") {
+		t.Error("what is for customers is not there")
+	}
+}

@@ -47,7 +47,7 @@ type revokedDigestShape struct {
 	Digest digestText `yaml:"digest" is:"required" example:"sha256:559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"`
 	// The date (in UTC) or instant from which it is refused.
 	At momentText `yaml:"at" is:"required" example:"2026-03-01T00:00:00Z"`
-	// Why, for your own records.
+	// Why, for who reads this file: it goes into no bundle, record or message.
 	Reason lineText `yaml:"reason" unset:"none" example:"leaked key"`
 }
 
@@ -110,7 +110,7 @@ type releaseShape struct {
 type withdrawalShape struct {
 	// The date (in UTC) or instant from which nobody gets it.
 	At momentText `yaml:"at" is:"required" example:"2026-06-01"`
-	// Why, for your own records.
+	// Why, for who reads this file: it goes into no bundle, record or message.
 	Reason lineText `yaml:"reason" unset:"none" example:"CVE-2026-1234"`
 	// Ids of the customers who still get it.
 	Except []referenceText `yaml:"except" unset:"nobody" example:"[globex]"`

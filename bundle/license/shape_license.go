@@ -76,7 +76,7 @@ type suspensionShape struct {
 type revocationShape struct {
 	// The date or instant from which it is in effect; before it nothing changes.
 	At momentText `yaml:"at" is:"required" example:"2026-03-01"`
-	// Why, for your own records; customers never see it.
+	// Why, for who reads this file: it goes into no bundle, record or message.
 	Reason lineText `yaml:"reason" unset:"none" example:"invoice 1042 unpaid"`
 	// What the customer is told in the refusal.
 	PublicReason lineText `yaml:"public_reason" unset:"none" example:"please call us"`
