@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"bundle/serve":   {"bundle"},
 	"sync/pull":      {"bundle"},
 	"sync/source":    {"bundle/license"},
+	"sync/postgres":  {"bundle/license", "sync/source"},
 	"sync/publish":   {"bundle", "bundle/compile", "bundle/index", "bundle/license", "bundle/serve", "policies", "policies/version", "sync/catalog", "sync/source"},
 
 	"authz/classify":   {"authz"},
@@ -57,7 +58,7 @@ var mayImport = map[string][]string{
 		"authz", "authz/audit", "authz/authztest", "authz/classify", "authz/console", "authz/engine", "authz/envoy", "authz/forward",
 		"authz/memstore", "authz/redisstore", "authz/reply", "authz/shadow", "authz/token", "authz/upstream",
 		"bundle", "bundle/compile", "bundle/index", "bundle/license", "bundle/serve", "policies", "policies/version",
-		"sync/catalog", "sync/publish", "sync/pull", "sync/source",
+		"sync/catalog", "sync/postgres", "sync/publish", "sync/pull", "sync/source",
 	},
 
 	"examples/peers":   nil,
@@ -78,6 +79,7 @@ var doors = map[string][]string{
 	"github.com/maypok86/otter/...":                  {"authz/memstore"},
 	"github.com/redis/go-redis/...":                  {"authz/redisstore"},
 	"go.etcd.io/bbolt/...":                           {"sync/catalog"},
+	"github.com/jackc/pgx/...":                       {"sync/postgres"},
 	"github.com/google/go-containerregistry/...":     {"sync/catalog", "sync/publish"},
 	"github.com/fsnotify/fsnotify/...":               {"sync/source"},
 	"github.com/parquet-go/parquet-go/...":           {"authz/audit"},

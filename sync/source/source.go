@@ -33,7 +33,8 @@ type Snapshot struct {
 	// Rules are the vendor's modules by file name ("region.rego"): rules/*.rego without
 	// *_test.rego. Nothing has checked them.
 	Rules map[string][]byte
-	// Hash is the SHA-256 of names and contents, in hex: equal for equal files, wherever they lie.
+	// Hash differs between Snapshots of a source that differ. That of a directory is the SHA-256 of names
+	// and contents, in hex: equal for equal files, wherever they lie.
 	Hash string
 }
 

@@ -25,7 +25,7 @@ const maxSettle = 3 * time.Second
 func (d Dir) Watch(ctx context.Context, report func(*Snapshot, error)) error {
 	n := newNotices(d.deaf)
 	defer n.close()
-	r := reporter{report: report}
+	r := Reporter{Report: report}
 	seen := d.look()
 	n.follow(seen)
 	seen, snap, err := d.read(ctx, seen)
@@ -33,7 +33,7 @@ func (d Dir) Watch(ctx context.Context, report func(*Snapshot, error)) error {
 		seen, snap, err = d.read(ctx, d.rest(ctx, seen))
 	}
 	for ctx.Err() == nil {
-		r.tell(snap, err)
+		r.Tell(snap, err)
 		n.follow(seen)
 		if seen = d.await(ctx, n, seen); ctx.Err() == nil {
 			n.follow(seen)
@@ -95,21 +95,23 @@ func (d Dir) rest(ctx context.Context, was look) look {
 	}
 }
 
-// reporter leaves out what was reported before.
-type reporter struct {
-	report func(*Snapshot, error)
+// Reporter calls Report, and leaves out what was reported before: a Snapshot with the hash of the
+// last one, unless an error came in between, and an error with the text of the last report.
+type Reporter struct {
+	Report func(*Snapshot, error)
 	hash   string // of the last Snapshot
 	err    string // the last error, "" after a Snapshot
 }
 
-func (r *reporter) tell(snap *Snapshot, err error) {
+// Tell takes a Snapshot or an error.
+func (r *Reporter) Tell(snap *Snapshot, err error) {
 	switch {
 	case err != nil && err.Error() != r.err:
 		r.err = err.Error()
-		r.report(nil, err)
+		r.Report(nil, err)
 	case err == nil && (r.err != "" || snap.Hash != r.hash):
 		r.err, r.hash = "", snap.Hash
-		r.report(snap, nil)
+		r.Report(snap, nil)
 	}
 }
 

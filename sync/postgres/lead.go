@@ -1,0 +1,217 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrNotLeader means that another publisher was elected since.
+var ErrNotLeader = errors.New("another publisher was elected since: this one publishes no more until it is elected again")
+
+// The server keeps the lock of a leader that is not heard of for a term. A leader is heard of four
+// times as often, and knows that it lost before the server does. Who waits asks at every retry.
+const (
+	defaultTerm  = 12 * time.Second
+	defaultRetry = time.Second
+)
+
+// Lease is that this process was elected. It ends with its connection; whoever is elected next has a
+// higher fence, with which the database refuses what this one still does.
+type Lease struct {
+	db    *DB
+	name  string
+	fence int64
+
+	mu   sync.Mutex // held while conn is used
+	conn *pgx.Conn
+	lost chan struct{}
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// Lead waits until this process is elected among all that ask for the name in this database, or
+// until ctx is done. Any other error says that nobody can be elected now: ask again after a pause.
+//
+// Elected is who holds an advisory lock of a session of its own. The server ends that session when
+// it hears nothing for 12 s, so that a process that is frozen, or whose network is, gives the lock
+// up though its connection stays open.
+func (db *DB) Lead(ctx context.Context, name string) (*Lease, error) {
+	conn, err := db.candidate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for {
+		got, err := db.elect(ctx, conn, name)
+		if err != nil {
+			disconnect(conn)
+			return nil, err
+		}
+		if got {
+			return db.lease(ctx, conn, name)
+		}
+		wait(ctx, db.retry/2+rand.N(db.retry/2))
+	}
+}
+
+// candidate is a session that the server ends when it hears nothing from it, also in the middle of
+// a transaction, whose locks would hold up the next leader.
+func (db *DB) candidate(ctx context.Context) (*pgx.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, db.term)
+	defer cancel()
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err = checkSchema(ctx, conn); err == nil {
+		_, err = conn.Exec(ctx, fmt.Sprintf("SET idle_session_timeout = %d; SET idle_in_transaction_session_timeout = %[1]d; SET statement_timeout = %[1]d",
+			db.term.Milliseconds()), pgx.QueryExecModeSimpleProtocol)
+	}
+	if err != nil {
+		disconnect(conn)
+		return nil, db.failed(err)
+	}
+	return conn, nil
+}
+
+// elect takes the lock, if nobody has it.
+func (db *DB) elect(ctx context.Context, conn *pgx.Conn, name string) (got bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, db.term)
+	defer cancel()
+	err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended('pullgate.lead.' || $1, 0))", name).Scan(&got)
+	return got, db.failed(err)
+}
+
+// lease writes the next fence and begins to be heard of.
+func (db *DB) lease(ctx context.Context, conn *pgx.Conn, name string) (*Lease, error) {
+	first, cancel := context.WithTimeout(ctx, db.term)
+	defer cancel()
+	holder, err := os.Hostname()
+	if err != nil {
+		holder = "unknown"
+	}
+	l := &Lease{db: db, name: name, conn: conn, lost: make(chan struct{}), done: make(chan struct{})}
+	err = conn.QueryRow(first, `INSERT INTO pullgate.leaders AS l (name, fence, holder) VALUES ($1, 1, $2)
+		ON CONFLICT (name) DO UPDATE SET fence = l.fence + 1, holder = excluded.holder, since = now() RETURNING fence`,
+		name, fmt.Sprintf("%s/%d", holder, os.Getpid())).Scan(&l.fence)
+	if err != nil {
+		disconnect(conn)
+		return nil, db.failed(err)
+	}
+	// It outlives ctx, which is only how long to wait.
+	var beating context.Context
+	beating, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	go l.beat(beating)
+	return l, nil
+}
+
+// beat lets the server hear of the leader until that fails.
+func (l *Lease) beat(ctx context.Context) {
+	defer close(l.done)
+	defer close(l.lost)
+	for {
+		wait(ctx, l.db.term/4)
+		if ctx.Err() != nil {
+			return
+		}
+		if err := l.fenced(ctx, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+			return
+		}
+	}
+}
+
+// Fence is the number of the election.
+func (l *Lease) Fence() int64 { return l.fence }
+
+// Lost is closed when the process is the leader no more, or cannot know whether it is.
+func (l *Lease) Lost() <-chan struct{} { return l.lost }
+
+// Close gives the lease back, so that another publisher can be elected at once.
+func (l *Lease) Close() {
+	l.stop()
+	<-l.done
+	disconnect(l.conn)
+}
+
+// Reserve hands out the serial for the next bundle of a name: more than any that was handed out for
+// it before, and at least atLeast. It is ErrNotLeader when another leader was elected since, however long
+// ago this one was; then nothing was handed out, and Lost is or will be closed.
+func (l *Lease) Reserve(ctx context.Context, bundle string, atLeast int64) (serial int64, err error) {
+	err = l.fenced(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `INSERT INTO pullgate.publications (name, serial, fence)
+			SELECT $1::text, greatest(coalesce(max(serial), 0) + 1, $2::bigint), $3::bigint FROM pullgate.publications WHERE name = $1::text
+			RETURNING serial`, bundle, atLeast, l.fence).Scan(&serial)
+	})
+	return serial, err
+}
+
+// Published records that the bundle with a reserved serial is given out from now on, with the
+// revision of its content. Call it before anybody can get it: ErrNotLeader means that nobody may.
+func (l *Lease) Published(ctx context.Context, bundle string, serial int64, revision string) error {
+	return l.fenced(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		done, err := tx.Exec(ctx, `UPDATE pullgate.publications SET revision = $3, published_at = now()
+			WHERE name = $1 AND serial = $2 AND fence = $4 AND published_at IS NULL`, bundle, serial, revision, l.fence)
+		if err == nil && done.RowsAffected() != 1 {
+			err = fmt.Errorf("the serial %d of the bundle %s was not reserved by this publisher", serial, bundle)
+		}
+		return err
+	})
+}
+
+// fenced runs a function in a transaction of the leader. No other leader is elected before it ends:
+// an election changes the row that it holds.
+func (l *Lease) fenced(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, l.db.term/2)
+	defer cancel()
+	err := pgx.BeginFunc(ctx, l.conn, func(tx pgx.Tx) error {
+		var fence int64
+		if err := tx.QueryRow(ctx, "SELECT fence FROM pullgate.leaders WHERE name = $1 FOR UPDATE", l.name).Scan(&fence); err != nil {
+			return err
+		}
+		if fence != l.fence {
+			return ErrNotLeader
+		}
+		return f(ctx, tx)
+	})
+	switch {
+	case err == nil || errors.Is(err, ErrNotLeader):
+		return err
+	case l.conn.IsClosed(): // and with it the lock is gone
+		return fmt.Errorf("%w (%w)", ErrNotLeader, l.db.failed(err))
+	}
+	return l.db.failed(err)
+}
+
+// Publication is a bundle that was published.
+type Publication struct {
+	Name, Revision string
+	Serial, Fence  int64
+	At             time.Time
+}
+
+// LastPublished is the last publication of a name, or nil.
+func (db *DB) LastPublished(ctx context.Context, bundle string) (*Publication, error) {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer disconnect(conn)
+	p := &Publication{Name: bundle}
+	err = conn.QueryRow(ctx, `SELECT serial, revision, fence, published_at FROM pullgate.publications
+		WHERE name = $1 AND published_at IS NOT NULL ORDER BY serial DESC LIMIT 1`, bundle).Scan(&p.Serial, &p.Revision, &p.Fence, &p.At)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, db.failed(err)
+	}
+	return p, nil
+}

@@ -1,0 +1,190 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+const revision = "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"
+
+// candidates are publishers of one database, with short terms.
+func candidate(t *testing.T, url string) *DB {
+	t.Helper()
+	db := open(t, url)
+	db.term, db.retry = 2*time.Second, 100*time.Millisecond
+	return db
+}
+
+func lead(t *testing.T, db *DB) *Lease {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	l, err := db.Lead(ctx, "publisher")
+	must(t, err)
+	t.Cleanup(l.Close)
+	return l
+}
+
+func isLost(l *Lease, within time.Duration) bool {
+	select {
+	case <-l.Lost():
+		return true
+	default:
+	}
+	select {
+	case <-l.Lost():
+		return true
+	case <-time.After(within):
+		return false
+	}
+}
+
+func TestOneLeadsAndTheNextFollows(t *testing.T) {
+	url := database(t)
+	first := lead(t, candidate(t, url))
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // longer than a term
+	defer cancel()
+	if l, err := candidate(t, url).Lead(ctx, "publisher"); !errors.Is(err, context.DeadlineExceeded) || l != nil {
+		t.Fatalf("two lead: %v, %v", l, err)
+	}
+	if isLost(first, 0) {
+		t.Error("the leader lost without a reason")
+	}
+	other, err := candidate(t, url).Lead(t.Context(), "another name")
+	must(t, err)
+	other.Close()
+	first.Close()
+	begin := time.Now()
+	second := lead(t, candidate(t, url))
+	if took := time.Since(begin); took > time.Second || second.Fence() != first.Fence()+1 || !isLost(first, 0) {
+		t.Errorf("after %s the fence is %d, it was %d; lost %t", took, second.Fence(), first.Fence(), isLost(first, 0))
+	}
+}
+
+func TestSerialsGrowOverElections(t *testing.T) {
+	url := database(t)
+	db := candidate(t, url)
+	var last int64
+	for range 3 {
+		l := lead(t, db)
+		for _, atLeast := range []int64{0, 0, last + 10, 5} {
+			serial, err := l.Reserve(t.Context(), "default", atLeast)
+			must(t, err)
+			if serial <= last || serial < atLeast {
+				t.Errorf("after %d, at least %d: %d", last, atLeast, serial)
+			}
+			last = serial
+		}
+		if one, err := l.Reserve(t.Context(), "other", 0); one > 3 || err != nil {
+			t.Errorf("serials of another bundle: %d, %v", one, err)
+		}
+		l.Close()
+	}
+}
+
+func TestPublicationsAreRecorded(t *testing.T) {
+	db := candidate(t, database(t))
+	l := lead(t, db)
+	if p, err := db.LastPublished(t.Context(), "default"); p != nil || err != nil {
+		t.Errorf("before the first: %v, %v", p, err)
+	}
+	for _, atLeast := range []int64{1000, 0} {
+		serial, err := l.Reserve(t.Context(), "default", atLeast)
+		must(t, err, l.Published(t.Context(), "default", serial, revision))
+	}
+	if _, err := l.Reserve(t.Context(), "default", 0); err != nil { // never published
+		t.Error(err)
+	}
+	p, err := db.LastPublished(t.Context(), "default")
+	must(t, err)
+	if p.Serial != 1001 || p.Revision != revision || p.Fence != l.Fence() || time.Since(p.At).Abs() > time.Minute {
+		t.Errorf("%+v", p)
+	}
+	for _, serial := range []int64{1001, 7} {
+		if err := l.Published(t.Context(), "default", serial, revision); err == nil || !strings.Contains(err.Error(), "was not reserved by this publisher") {
+			t.Errorf("serial %d: error %v", serial, err)
+		}
+	}
+	serial, err := l.Reserve(t.Context(), "default", 0)
+	must(t, err)
+	if err := l.Published(t.Context(), "default", serial, "x"); err == nil {
+		t.Error("no revision was taken for one")
+	}
+}
+
+// A leader whose network is frozen: its connections stay open, and nothing comes through.
+func TestFrozenLeaderIsReplacedAndCannotPublish(t *testing.T) {
+	url := database(t)
+	p := newProxy(t)
+	frozen := lead(t, candidate(t, p.through(t, url)))
+	reserved, err := frozen.Reserve(t.Context(), "default", 0)
+	must(t, err)
+	p.stalled.Store(true)
+	begin := time.Now()
+	next := lead(t, candidate(t, url))
+	t.Logf("replaced after %s", time.Since(begin).Round(10*time.Millisecond))
+	if !isLost(frozen, 5*time.Second) {
+		t.Error("the frozen leader believes that it leads")
+	}
+	serial, err := next.Reserve(t.Context(), "default", 0)
+	must(t, err, next.Published(t.Context(), "default", serial, revision))
+	p.stalled.Store(false) // it wakes up
+	if err := frozen.Published(t.Context(), "default", reserved, revision); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("it published: %v", err)
+	}
+	if serial, err := frozen.Reserve(t.Context(), "default", 0); !errors.Is(err, ErrNotLeader) || serial != 0 {
+		t.Errorf("it reserved %d: %v", serial, err)
+	}
+}
+
+// The same in the middle of reserving, with the leader's row locked.
+func TestLeaderFrozenWhileItReserves(t *testing.T) {
+	url := database(t)
+	p := newProxy(t)
+	frozen := lead(t, candidate(t, p.through(t, url)))
+	var next *Lease
+	err := frozen.fenced(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+		p.stalled.Store(true)
+		next = lead(t, candidate(t, url))
+		p.stalled.Store(false)
+		_, err := tx.Exec(context.Background(), "INSERT INTO pullgate.publications (name, serial, fence) VALUES ('default', 1, 1)")
+		return err
+	})
+	if !errors.Is(err, ErrNotLeader) {
+		t.Errorf("error %v", err)
+	}
+	if serial, err := next.Reserve(t.Context(), "default", 0); serial != 1 || err != nil {
+		t.Errorf("reserved %d, %v", serial, err)
+	}
+}
+
+// The fence holds also where the lock does not: it is not the lock that keeps an old leader out.
+func TestOlderFenceIsRefused(t *testing.T) {
+	url := database(t)
+	old := lead(t, candidate(t, url))
+	old.mu.Lock()
+	_, err := old.conn.Exec(t.Context(), "SELECT pg_advisory_unlock_all()")
+	old.mu.Unlock()
+	must(t, err)
+	next := lead(t, candidate(t, url))
+	if serial, err := old.Reserve(t.Context(), "default", 0); !errors.Is(err, ErrNotLeader) || serial != 0 {
+		t.Errorf("reserved %d, %v", serial, err)
+	}
+	if !isLost(old, 5*time.Second) {
+		t.Error("it still believes that it leads")
+	}
+	if serial, err := next.Reserve(t.Context(), "default", 0); serial != 1 || err != nil {
+		t.Errorf("reserved %d, %v", serial, err)
+	}
+}
+
+func TestLeadSaysWhyNobodyCanBeElected(t *testing.T) {
+	if _, err := candidate(t, databaseFrom(t, "template0")).Lead(t.Context(), "publisher"); err == nil || !strings.Contains(err.Error(), "no tables of pullgate") {
+		t.Errorf("error %v", err)
+	}
+}
