@@ -109,6 +109,34 @@ func TestGateAppliesKeyAndDeadlineAfterTheCache(t *testing.T) {
 	}
 }
 
+// The Gate's own deadline is as good as the bundle's: for every kind, after the cache, and in what
+// the decision says about how long it holds.
+func TestGateAppliesItsOwnDeadlineAfterTheCache(t *testing.T) {
+	gen := newGeneration()
+	gen.notAfter = noon + 100
+	deadline := noon + 20
+	b := newBench(gen, withCache(mapCache{}), func(cfg *GateConfig) { cfg.Deadline = func() int64 { return deadline } })
+	for _, want := range []int64{noon + 20, noon + 20, noon + 50, noon + 100} {
+		deadline = want
+		if want == noon+100 {
+			deadline = Never
+		}
+		if d := b.Decide(context.Background(), pull()); d.Outcome != OutcomeAllow || d.Verdict.Until != want {
+			t.Errorf("until %d, want %d", d.Verdict.Until-noon, want-noon)
+		}
+	}
+	if n := gen.evaluations.Load(); n != 1 {
+		t.Errorf("%d evaluations", n)
+	}
+	deadline, b.at = noon+20, noon+20
+	for _, k := range askedKinds {
+		expect(t, b.Decide(context.Background(), with(kind(k))), OutcomeError, 503, CodeStale)
+	}
+	expect(t, b.Decide(context.Background(), with(kind(KindMalformed))), OutcomeDeny, 400, CodeMalformed)
+	deadline++ // the publisher was heard of
+	expect(t, b.Decide(context.Background(), pull()), OutcomeAllow, 200, CodeOK)
+}
+
 func TestGateCachesOnlyWhatMayBe(t *testing.T) {
 	gen := newGeneration()
 	gen.uncacheable = true

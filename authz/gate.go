@@ -30,6 +30,9 @@ type GateConfig struct {
 	// past (`--at`, scripts), never for a server: setting a clock back must not bring ended
 	// rights back.
 	AskPast bool
+	// Deadline is an instant from which every request is refused as stale, beside the bundle's own
+	// NotAfter (Unix seconds, or Never); nil: none. It is asked at every decision and must not block.
+	Deadline func() int64
 
 	Instance string       // name of this process in records
 	Logger   *slog.Logger // nil: nothing is logged
@@ -108,6 +111,7 @@ func (g *Gate) decide(ctx context.Context, r *Request) (d *Decision) {
 		now = time.Unix(q.gen.IssuedAt(), 0)
 	}
 	q.at = now.Unix()
+	q.deadline = g.deadline(q.gen)
 
 	fresh := func() *Decision {
 		d := &Decision{
@@ -129,6 +133,17 @@ func (g *Gate) decide(ctx context.Context, r *Request) (d *Decision) {
 	q.d = fresh()
 	q.run()
 	return q.d
+}
+
+// deadline is the instant from which a generation must not be used.
+func (g *Gate) deadline(gen Generation) int64 {
+	switch {
+	case gen == nil:
+		return Never
+	case g.cfg.Deadline == nil:
+		return gen.NotAfter()
+	}
+	return min(gen.NotAfter(), g.cfg.Deadline())
 }
 
 // unasked is the verdict of a decision that the policy had no part in.

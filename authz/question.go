@@ -9,14 +9,15 @@ import (
 
 // question is one request while it is being decided.
 type question struct {
-	gate   *Gate
-	ctx    context.Context
-	gen    Generation // the one the request started with
-	req    *Request
-	at     int64 // Unix seconds
-	d      *Decision
-	who    caller
-	target Target
+	gate     *Gate
+	ctx      context.Context
+	gen      Generation // the one the request started with
+	req      *Request
+	at       int64 // Unix seconds
+	deadline int64 // from when gen must not be used
+	d        *Decision
+	who      caller
+	target   Target
 }
 
 // run fills q.d. What is the same for everybody comes first, so that it tells nothing about
@@ -53,7 +54,7 @@ func (q *question) run() {
 		d.refuse(OutcomeDeny, http.StatusForbidden, CodeUnsupported)
 		return
 	}
-	if q.at >= q.gen.NotAfter() {
+	if q.at >= q.deadline {
 		d.refuse(OutcomeError, http.StatusServiceUnavailable, CodeStale)
 		return
 	}
@@ -179,7 +180,7 @@ func (q *question) conclude(f *finding, v Verdict) {
 	case d.Status == http.StatusUnauthorized, d.Code == CodeKeyScope, v.Code == CodeCustomerBanned:
 		// A refusal by the first two checks has only what could lift it.
 	default:
-		v.Until = min(v.Until, q.gen.NotAfter())
+		v.Until = min(v.Until, q.deadline)
 		if q.who.UseKey && !f.OutOfScope {
 			v.Until = min(v.Until, q.who.Key.Expires)
 		}
