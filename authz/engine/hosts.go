@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/bundle"
 )
 
 // hosts finds the registry that answers for an authority (design §3): one listed with a port
@@ -18,16 +19,40 @@ type hosts struct {
 	anyPort map[string]authz.Registry // host; an IPv6 literal without brackets
 }
 
+// registryDoc is data.pullgate.registries[id].
+type registryDoc struct {
+	Hosts    []string `json:"hosts"`
+	Listed   bool     `json:"listed"`
+	Upstream string   `json:"upstream"`
+}
+
+// Upstreams returns where the registries of a bundle are, by id. Bundles of before this was in
+// them have none.
+func Upstreams(b *bundle.Bundle) (map[string]string, error) {
+	data := b.File(registriesDir + "/" + dataFile)
+	if data == nil {
+		return nil, nil
+	}
+	var docs map[string]registryDoc
+	if err := json.Unmarshal(data, &docs); err != nil {
+		return nil, fmt.Errorf("read registries: %w", err)
+	}
+	out := map[string]string{}
+	for id, doc := range docs {
+		if doc.Upstream != "" {
+			out[id] = doc.Upstream
+		}
+	}
+	return out, nil
+}
+
 // readRegistries reads data.pullgate.registries.
 func readRegistries(data []byte) (*hosts, error) {
 	h := &hosts{exact: map[string]authz.Registry{}, anyPort: map[string]authz.Registry{}}
 	if data == nil {
 		return h, nil
 	}
-	var docs map[string]struct {
-		Hosts  []string `json:"hosts"`
-		Listed bool     `json:"listed"`
-	}
+	var docs map[string]registryDoc
 	if err := json.Unmarshal(data, &docs); err != nil {
 		return nil, err
 	}

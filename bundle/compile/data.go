@@ -282,7 +282,7 @@ func (c *compiler) registries() map[string]registryDoc {
 	out := map[string]registryDoc{}
 	for i := range c.set.Registries {
 		r := &c.set.Registries[i]
-		out[r.ID] = registryDoc{Hosts: list(r.Hosts), Listed: r.Catalog}
+		out[r.ID] = registryDoc{Hosts: list(r.Hosts), Listed: r.Catalog, Upstream: r.Upstream}
 	}
 	return out
 }

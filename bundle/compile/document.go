@@ -103,8 +103,9 @@ type publicDoc struct {
 
 // registryDoc is data.pullgate.registries[id].
 type registryDoc struct {
-	Hosts  []string `json:"hosts"`
-	Listed bool     `json:"listed"`
+	Hosts    []string `json:"hosts"`
+	Listed   bool     `json:"listed"`
+	Upstream string   `json:"upstream"` // for credentials; customers never see it
 }
 
 // identitiesDoc is data.pullgate.identities.
