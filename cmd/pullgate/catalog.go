@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 )
 
@@ -47,12 +49,9 @@ Exit codes: 0 everything was read, 1 something was kept as it was, 2 could not b
 		},
 	}
 	addServeFlags(cmd.Flags(), &s)
-	for _, name := range []string{
-		"grpc-addr", "admin-addr", "admin-host", "grpc-cert", "grpc-key", "grpc-client-ca", "grpc-client-san", "crawl-every", "validity", "instance",
-		"bad-keys-per-minute", "decisions-max-bytes", "cache-bytes", "log-format", "webhook-addr", "webhook-cert", "webhook-key",
-	} {
-		_ = cmd.Flags().MarkHidden(name) // in the shared configuration file, without meaning here
-	}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { // in the shared configuration file, the others have no meaning here
+		f.Hidden = !slices.Contains([]string{"licenses", "data", "log-level"}, f.Name)
+	})
 	cmd.Flags().StringVar(&file, "config", "", "configuration file, for the registries' credentials")
 	cmd.Flags().StringVar(&out, "out", "", "also write the catalog as YAML (kind: Catalog) to this file")
 	cmd.Flags().BoolVar(&acceptRemovals, "accept-removals", false, "take answers that are suddenly much smaller")

@@ -20,14 +20,12 @@ type compileSide struct {
 	crawls    *crawls
 	webhooks  net.Listener // nil when the admin port takes notifications
 	webhook   http.Handler
-	// aim is told the upstream of every registry, by id, of each new set of licenses.
-	aim func(map[string]string)
 	// vet says why a good set of licenses must not be used all the same; nil asks nobody.
 	vet func(context.Context, *source.Snapshot) error
 }
 
-func newCompileSide(p *process, cfg publish.Config, aim func(map[string]string)) (_ *compileSide, err error) {
-	c := &compileSide{process: p, publisher: publish.New(cfg), aim: aim}
+func newCompileSide(p *process, cfg publish.Config) (_ *compileSide, err error) {
+	c := &compileSide{process: p, publisher: publish.New(cfg)}
 	c.crawls = newCrawls(c)
 	if c.webhook, err = c.webhookHandler(); err != nil {
 		return nil, err
@@ -66,11 +64,6 @@ func (c *compileSide) watch(ctx context.Context) error {
 			err = c.vet(ctx, snap)
 		}
 		if err == nil {
-			upstreams := map[string]string{}
-			for i := range snap.Set.Registries {
-				upstreams[snap.Set.Registries[i].ID] = snap.Set.Registries[i].Upstream
-			}
-			c.aim(upstreams)
 			err = c.crawls.publish(ctx, snap)
 		}
 		c.status.licensesLoaded(err)

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/authz/token"
-	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -65,19 +64,8 @@ type settings struct {
 	places map[string]string // where keys of the last four are written, for messages
 	strays []error           // variables of the environment that nothing reads
 
+	follow  followSettings   // of a sidecar that follows a publisher
 	publish *publishSettings // of `pullgate publish`; nil for `pullgate serve`
-}
-
-type credentialSettings struct {
-	Username     string   `yaml:"username"`
-	PasswordFile string   `yaml:"password_file"` // not readable by others
-	PasswordEnv  string   `yaml:"password_env"`  // name of an environment variable
-	Realms       []string `yaml:"realms"`        // origins of token servers that may be given the credential
-	Redirects    []string `yaml:"redirects"`     // origins that the crawler may be redirected to for content, without the credential
-	Insecure     bool     `yaml:"insecure"`      // allow an http:// upstream off loopback
-	// Attach false: pullgate only removes the customer's key, and Envoy's credential_injector
-	// adds the registry's. The secret then never passes the gRPC port.
-	Attach *bool `yaml:"attach"`
 }
 
 type clientAddressSettings struct {
@@ -89,6 +77,7 @@ type clientAddressSettings struct {
 // documentation of both.
 func addServeFlags(f *pflag.FlagSet, s *settings) {
 	addCompileFlags(f, s)
+	addFollowFlags(f, &s.follow)
 	addLogFlags(f, s)
 	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
 	f.StringVar(&s.GRPCAddr, "grpc-addr", "127.0.0.1:9191", "address of ext_authz and gRPC health: HOST:PORT or unix:PATH")
@@ -204,18 +193,7 @@ func (s *settings) validate() []error {
 	} else {
 		errs = append(errs, s.validateServe()...)
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
-		c := s.Credentials[id]
-		anonymous := c.Username == "" && c.PasswordFile == "" && c.PasswordEnv == "" && c.Attach == nil && (len(c.Redirects) > 0 || c.Insecure)
-		if !anonymous && (c.Username == "" || (c.PasswordFile == "") == (c.PasswordEnv == "")) {
-			errs = append(errs, fmt.Errorf("credentials.%s: want username and one of password_file and password_env; only redirects and insecure may stand alone, for a registry that is read by nobody in particular", id))
-		}
-		for _, o := range slices.Concat(c.Realms, c.Redirects) {
-			if err := catalog.CheckOrigin(o, c.Insecure); err != nil {
-				errs = append(errs, fmt.Errorf("credentials.%s: realms, redirects: %q: %w", id, o, err))
-			}
-		}
-	}
+	errs = append(errs, s.validateCredentials()...)
 	return append(errs, s.validateWebhooks()...)
 }
 
@@ -234,7 +212,7 @@ func (s *settings) validateServe() (errs []error) {
 		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
 	}
 	errs = append(errs, s.validateShadow()...)
-	return append(errs, s.validateBearer()...)
+	return append(append(errs, s.validateFollow()...), s.validateBearer()...)
 }
 
 // readSecretFile reads a secret that others may not read; its group may.
@@ -319,20 +297,11 @@ func (s *settings) checkFiles() error {
 			errs = append(errs, fmt.Errorf("licenses: %w; name the directory of license files, `pullgate init DIR` writes a first one", err))
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(s.Credentials)) {
-		if c := s.Credentials[id]; c.PasswordFile != "" {
-			if _, err := readSecretFile(c.PasswordFile); err != nil {
-				errs = append(errs, fmt.Errorf("credentials.%s: %w", id, err))
-			}
-		} else if c.PasswordEnv == "" {
-			continue
-		} else if _, ok := os.LookupEnv(c.PasswordEnv); !ok {
-			errs = append(errs, fmt.Errorf("credentials.%s: environment variable %s is not set", id, c.PasswordEnv))
-		}
-	}
+	errs = append(errs, s.checkCredentialFiles()...)
 	if s.publish != nil {
 		errs = append(errs, s.publish.checkFiles(s.placed)...)
 	}
+	errs = append(errs, s.checkFollowFiles()...)
 	if _, err := s.Bearer.issuer(nil); err != nil {
 		errs = append(errs, err)
 	}

@@ -22,6 +22,9 @@ func decisionsDir(data string) string { return filepath.Join(data, "decisions") 
 // bundleDir is where a state directory has bundles of a name.
 func bundleDir(data, name string) string { return filepath.Join(data, "bundles", name) }
 
+// clockFile is where a state directory has the highest instant that has passed.
+func clockFile(data string) string { return filepath.Join(data, "clock") }
+
 // lockedData says whether a running pullgate has a state directory.
 func lockedData(path string) bool {
 	f, err := os.Open(filepath.Join(path, "lock"))
@@ -72,7 +75,7 @@ func openDataDir(path string) (*dataDir, error) {
 func ownDir(path string) (bool, error) {
 	entries, err := os.ReadDir(path)
 	for _, e := range entries {
-		if !slices.Contains([]string{"lock", "catalog", "bundles", "decisions"}, e.Name()) {
+		if !slices.Contains([]string{"lock", "catalog", "bundles", "decisions", "clock"}, e.Name()) {
 			return false, err
 		}
 	}

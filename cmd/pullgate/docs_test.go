@@ -336,3 +336,37 @@ func TestNamedTestsExist(t *testing.T) {
 		t.Errorf("%d tests are named, which is too few to look at", named)
 	}
 }
+
+// The table of what can happen to a sidecar that follows names rows of TestFollowingEvents, and has
+// every reason.
+func TestDocumentedEventsAreRows(t *testing.T) {
+	read := func(path string) string {
+		t.Helper()
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	var rows []string
+	for _, m := range regexp.MustCompile(`(?m)^\t\t\{"([^"]+)", (?:nil|\[\]string)`).FindAllStringSubmatch(read("follow_events_test.go"), -1) {
+		rows = append(rows, m[1])
+	}
+	_, section, ok := strings.Cut(read("../../docs/operations.md"), "\n| what happens | requests |")
+	section, _, _ = strings.Cut(section, "\n\n")
+	named := regexp.MustCompile(`\*([^*]+)\*`).FindAllStringSubmatch(section, -1)
+	if !ok || len(rows) < 40 || len(named) < 30 {
+		t.Fatalf("%d rows, %d named", len(rows), len(named))
+	}
+	for _, m := range named {
+		prefix, open := strings.CutSuffix(m[1], "…")
+		if !slices.ContainsFunc(rows, func(r string) bool { return r == m[1] || open && strings.HasPrefix(r, prefix) }) {
+			t.Errorf("there is no row %q", m[1])
+		}
+	}
+	for _, m := range regexp.MustCompile(`Reason = "(\w+)"`).FindAllStringSubmatch(read("../../sync/pull/failure.go"), -1) {
+		if !strings.Contains(section, "`"+m[1]+"`") {
+			t.Errorf("the reason %s is not in the table", m[1])
+		}
+	}
+}

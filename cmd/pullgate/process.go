@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/pullgate/pullgate/sync/pull"
 )
 
 // process is what every pullgate that goes on running has: settings, log, state, metrics, health
@@ -24,6 +25,8 @@ type process struct {
 	registry *prometheus.Registry
 	status   *status
 	admin    net.Listener // nil until listenAdmin
+	// time reads the machine's clock and uptime.
+	time func() (time.Time, time.Duration)
 }
 
 func newProcess(cfg *settings, stderr io.Writer) (*process, error) {
@@ -43,7 +46,7 @@ func newProcess(cfg *settings, stderr io.Writer) (*process, error) {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &process{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg)}, nil
+	return &process{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg), time: pull.SystemTime()}, nil
 }
 
 // listenAdmin opens the admin port.

@@ -147,7 +147,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve}
 		}),
 		Validity: p.cfg.Validity, Signer: signer, Ring: ring, Logger: p.log, Registerer: p.registry,
-	}, func(map[string]string) {})
+	})
 	if err != nil {
 		return nil, err
 	}

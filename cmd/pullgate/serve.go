@@ -5,10 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/audit"
 	"github.com/pullgate/pullgate/authz/classify"
@@ -20,6 +19,7 @@ import (
 	"github.com/pullgate/pullgate/authz/upstream"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/publish"
+	"github.com/pullgate/pullgate/sync/pull"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -34,11 +34,15 @@ func serveCommand() *cobra.Command {
 	var s settings
 	var file string
 	cmd := &cobra.Command{
-		Use:   "serve --licenses DIR",
-		Short: "Serve decisions to Envoy, from license files and the registry they are about",
-		Long: `Runs the whole of pullgate in one process: reads the license files and watches them, reads the
-registry and keeps what it learned, compiles both into a bundle, and serves decisions to Envoy
-(gRPC ext_authz). Records of every decision are kept below --data.
+		Use:   "serve (--licenses DIR | --bundle-url URL --bundle-key-file FILE)",
+		Short: "Serve decisions to Envoy, from license files and the registry they are about, or from a publisher's bundle",
+		Long: `With --licenses it runs the whole of pullgate in one process: reads the license files and watches
+them, reads the registry and keeps what it learned, compiles both into a bundle, and serves decisions
+to Envoy (gRPC ext_authz). Records of every decision are kept below --data.
+
+With --bundle-url it follows a publisher (` + "`pullgate publish`" + `): it takes each new bundle that is
+signed with one of the keys, keeps it below --data and goes on deciding by it while the publisher is
+away, until the bundle's not_after. Nothing altered, older or of another name is ever used.
 
 Both ports listen at once. Until the registry has been read for the first time every request is
 answered with 503. A broken edit of the license files is reported in the log, as a metric and on
@@ -59,8 +63,9 @@ and so are the secrets of registries that tell of pushes (POST /v1/webhooks/ID):
   webhooks:
     main:
       secret_file: /run/secrets/webhook`,
-		Example: "  pullgate serve --licenses licenses --config pullgate.yaml",
-		Args:    cobra.NoArgs,
+		Example: `  pullgate serve --licenses licenses --config pullgate.yaml
+  pullgate serve --bundle-url https://bundles.example/bundles/default --bundle-key-file release.pub --bundle-token-file token`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := loadSettings(cmd.Flags(), &s, file); err != nil {
 				return err
@@ -87,29 +92,37 @@ type sidecar struct {
 	classifier  *classify.Classifier
 	tokens      *token.Issuer // nil when there are none
 	credentials *upstream.Credentials
+	clock       *pull.Clock
+	puller      *pull.Puller    // nil without a publisher
+	warned      map[string]bool // see warnOnce
 }
 
 // serve runs until ctx is done, then shuts down in order: readiness, listeners, requests
 // under way, records.
 func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err error) {
-	if cfg.Licenses == "" {
-		return errors.New("no --licenses: name the directory of license files; `pullgate init DIR` writes a first one")
+	if cfg.Licenses == "" && !cfg.follows() {
+		return errors.New("no --licenses: name the directory of license files (`pullgate init DIR` writes a first one), or a publisher with --bundle-url")
 	}
 	p, err := newProcess(cfg, stderr)
 	if err != nil {
 		return err
 	}
+	return serveProcess(ctx, p, stdout)
+}
+
+// serveProcess is serve of a process, which it closes.
+func serveProcess(ctx context.Context, p *process, stdout io.Writer) (err error) {
 	defer func() { err = errors.Join(err, p.Close()) }()
 	sc, err := newSidecar(p)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, sc.Close()) }()
-	compiled, err := sc.compileSide()
+	supply, err := sc.supply()
 	if err != nil {
 		return err
 	}
-	defer compiled.Close()
+	defer supply.Close()
 	if err := p.listenAdmin(); err != nil {
 		return err
 	}
@@ -121,17 +134,18 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 		grpcAddr = "unix:" + grpcAddr // as --grpc-addr takes it
 	}
 	fmt.Fprintf(stdout, "grpc %s\nadmin %s\n", grpcAddr, p.admin.Addr())
-	compiled.print(stdout)
-	p.log.Info("pullgate serves", "version", version, "grpc", grpcAddr, "admin", p.admin.Addr().String(), "licenses", cfg.Licenses, "data", cfg.Data)
+	supply.print(stdout)
+	p.log.Info("pullgate serves", "version", version, "grpc", grpcAddr, "admin", p.admin.Addr().String(), "licenses", p.cfg.Licenses, "bundle_url", strings.Join(p.cfg.follow.BundleURL, ","), "data", p.cfg.Data)
 
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
-	group.Go(func() error { return serveAdmin(gctx, p.admin, compiled.adminHandler(sc.adminHandler())) })
+	group.Go(func() error { return serveAdmin(gctx, p.admin, supply.adminHandler(sc.adminHandler())) })
 	group.Go(func() error { return sc.watchReadiness(gctx) })
 	group.Go(func() error { return sc.watchShadow(gctx) })
 	group.Go(func() error { return sc.shadow.Run(gctx) })
-	compiled.start(gctx, group)
+	group.Go(func() error { return sc.clock.Run(gctx, !p.cfg.follows()) })
+	supply.start(gctx, group)
 	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = nil
@@ -141,13 +155,14 @@ func serve(ctx context.Context, cfg *settings, stdout, stderr io.Writer) (err er
 
 // newSidecar makes everything but Envoy's port.
 func newSidecar(p *process) (_ *sidecar, err error) {
-	sc := &sidecar{process: p}
+	sc := &sidecar{process: p, warned: map[string]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sc.Close())
 		}
 	}()
 	cfg := p.cfg
+	sc.openClock()
 	if sc.credentials, err = cfg.upstreamCredentials(p.log, p.registry); err != nil {
 		return nil, err
 	}
@@ -165,6 +180,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
 	sc.gate = authz.NewGate(authz.GateConfig{
 		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records, Observe: sc.shadow.Observe,
+		Clock: sc.clock.Now, Deadline: sc.deadline,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
 	if sc.tokens, err = cfg.Bearer.issuer(p.registry); err != nil {
@@ -221,8 +237,8 @@ func (sc *sidecar) compileSide() (*compileSide, error) {
 	}
 	return newCompileSide(sc.process, publish.Config{
 		Bundles: []publish.Bundle{{Deliver: sc.activateIssue, Stored: true}},
-		Signer:  signer, Ring: ring, Validity: sc.cfg.Validity, Logger: sc.log,
-	}, sc.credentials.Aim)
+		Signer:  signer, Ring: ring, Validity: sc.cfg.Validity, Clock: sc.clock.Now, Logger: sc.log,
+	})
 }
 
 func (sc *sidecar) activateIssue(ctx context.Context, issue *publish.Issue) error {
@@ -232,11 +248,18 @@ func (sc *sidecar) activateIssue(ctx context.Context, issue *publish.Issue) erro
 // activate makes a verified bundle the one that decides.
 func (sc *sidecar) activate(ctx context.Context, b *bundle.Bundle) error {
 	start := time.Now()
+	first := sc.engine.Generation() == nil
+	if first { // whoever asks next finds the credentials ready
+		sc.aim(b)
+	}
 	err := sc.engine.Activate(ctx, b)
 	sc.status.activatedBundle(b, err)
 	if err != nil {
 		sc.log.Error("bundle not activated; the last good one stays in use", "revision", b.Revision(), "error", err)
 		return err
+	}
+	if !first {
+		sc.aim(b)
 	}
 	sc.log.Info("bundle active", "revision", b.Revision(), "serial", b.Serial(), "took", time.Since(start).Round(time.Millisecond))
 	sc.updateHealth()
@@ -262,18 +285,4 @@ func (sc *sidecar) watchReadiness(ctx context.Context) error {
 func (sc *sidecar) updateHealth() {
 	ready, _ := sc.status.ready()
 	sc.grpc.SetServing(ready)
-}
-
-// upstreamCredentials are those that pullgate puts on requests itself.
-func (s *settings) upstreamCredentials(log *slog.Logger, reg prometheus.Registerer) (*upstream.Credentials, error) {
-	cfg := upstream.Config{Credentials: map[string]upstream.Credential{}, Logger: log, Registerer: reg}
-	for id, c := range s.Credentials {
-		if c.Username == "" || c.Attach != nil && !*c.Attach {
-			continue
-		}
-		cfg.Credentials[id] = upstream.Credential{
-			Username: c.Username, PasswordFile: c.PasswordFile, PasswordEnv: c.PasswordEnv, Realms: c.Realms, Insecure: c.Insecure,
-		}
-	}
-	return upstream.New(cfg)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
+	"github.com/pullgate/pullgate/sync/pull"
 )
 
 // status is what health, readiness and /v1/status say. All methods are safe for
@@ -30,7 +31,11 @@ type status struct {
 	records    func() string              // what keeps records from being written; "" for nothing
 	// credentials says what keeps requests from being given a registry's credential, a line each.
 	credentials func() string
-	stopping    bool
+	// clockProblem says what is wrong with the clock that decisions are made by.
+	clockProblem func() string
+	// follow says how following a publisher goes; nil without one.
+	follow   func() pull.Status
+	stopping bool
 
 	// Of a publisher, nil of a sidecar:
 	held    func() []publish.Held // bundles that wait to be accepted
@@ -50,7 +55,7 @@ type registryStatus struct {
 
 func newStatus(clock func() time.Time, reg prometheus.Registerer) *status {
 	s := &status{
-		clock: clock, started: clock(), records: func() string { return "" }, credentials: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
+		clock: clock, started: clock(), records: func() string { return "" }, credentials: func() string { return "" }, clockProblem: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullgate_licenses_broken", Help: "1 while the license directory holds an edit that is refused; the last good set is in use."}),
 		loads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullgate_license_loads_total", Help: "Readings of the license directory after a change, by result (ok, refused)."}, []string{"result"}),
 	}
@@ -157,6 +162,7 @@ func (s *status) stop() {
 
 // ready says whether decisions can be made, and if not, why.
 func (s *status) ready() (bool, string) {
+	following := s.following()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -176,6 +182,9 @@ func (s *status) ready() (bool, string) {
 				why += fmt.Sprintf("; registry %s: %s", id, r.err)
 			}
 		}
+		if s.follow != nil {
+			return false, strings.Join(append([]string{why}, following.Problems...), "; ")
+		}
 		if s.bundleErr != "" {
 			why += "; " + s.bundleErr
 		}
@@ -185,6 +194,8 @@ func (s *status) ready() (bool, string) {
 			return false, "the published bundle " + s.bundle.Name() + " is past its not_after: sidecars refuse every request as stale"
 		}
 		return false, "the bundle is past its not_after: every request is refused as stale"
+	case following.Freshness == pull.Stale:
+		return false, "the publisher has not been heard of for stale_after: every request is refused as stale"
 	}
 	return true, "ok"
 }
@@ -192,7 +203,7 @@ func (s *status) ready() (bool, string) {
 // health is a text for people: "ok", or "degraded" and one line per problem.
 func (s *status) health() string {
 	ready, why := s.ready()
-	published := s.publications()
+	published, following := s.publications(), s.following()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines := published
@@ -217,9 +228,15 @@ func (s *status) health() string {
 				lines = append(lines, fmt.Sprintf("registry %s: nothing is known of it yet: %s", id, r.err))
 			}
 		}
-		if s.bundleErr != "" {
+		if s.bundleErr != "" && s.follow == nil {
 			lines = append(lines, "bundle: the last good one is in use: "+s.bundleErr)
 		}
+	}
+	if s.bundle != nil { // else it is said why there is none
+		lines = append(lines, following.Problems...)
+	}
+	if problem := s.clockProblem(); problem != "" {
+		lines = append(lines, problem)
 	}
 	if problem := s.credentials(); problem != "" {
 		lines = append(lines, "credentials: allowed requests are answered with 503, or by the registry with 401:")
@@ -275,10 +292,19 @@ func (s *status) publications() (lines []string) {
 	return lines
 }
 
+// following is how following a publisher goes; the zero Status without one. The Puller has a lock
+// of its own: it is not asked with mu held.
+func (s *status) following() pull.Status {
+	if s.follow == nil {
+		return pull.Status{}
+	}
+	return s.follow()
+}
+
 // report is the body of /v1/status.
 func (s *status) report() map[string]any {
 	ready, why := s.ready()
-	published := s.publications()
+	published, following := s.publications(), s.following()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	registries := map[string]string{}
@@ -294,6 +320,9 @@ func (s *status) report() map[string]any {
 	}
 	if s.held != nil {
 		out["publications"] = published
+	}
+	if s.follow != nil {
+		out["following"] = followingReport(&following)
 	}
 	if b := s.bundle; b != nil {
 		out["bundle"] = map[string]any{

@@ -64,9 +64,11 @@ func TestURLsThatAreRefused(t *testing.T) {
 		}
 	}
 	r := newRig(t)
-	r.cfg.CertFile, r.cfg.Ring = "x", nil
-	if _, err := New(r.cfg); err == nil || !strings.Contains(err.Error(), "belong together\nwant at least one URL and one public key") {
-		t.Errorf("%v", err)
+	for _, want := range []string{"want at least one URL and one public key", "a client certificate and its key belong together"} {
+		if _, err := New(r.cfg); err == nil || err.Error() != want {
+			t.Errorf("%v, want %s", err, want)
+		}
+		r.cfg.CertFile = "x"
 	}
 }
 

@@ -27,9 +27,6 @@ func newMetrics(reg prometheus.Registerer, p *Puller) *metrics {
 	for _, f := range []Freshness{None, Fresh, Degraded, Stale} {
 		gauge("pullgate_bundle_freshness", "1 for the state that the bundle is in: none, fresh, degraded, stale.", prometheus.Labels{"state": string(f)}, func(s Status) float64 { return truth(s.Freshness == f) })
 	}
-	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "pullgate_clock_behind_seconds", Help: "How far the machine's clock is behind an instant that has passed.",
-	}, func() float64 { return p.cfg.Clock.Behind().Seconds() }))
 	return m
 }
 

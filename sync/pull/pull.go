@@ -73,8 +73,9 @@ type Puller struct {
 
 	// What only Run uses.
 	sources []*asked
-	at      int // the source that is asked first
-	fails   int // rounds in a row in which none was any good
+	at      int  // the source that is asked first
+	fails   int  // rounds in a row in which none was any good
+	heard   bool // the last request was answered as it should be
 
 	disk sync.Mutex // held while state and bundle are written; taken before mu
 
@@ -122,21 +123,19 @@ type refresh struct {
 // directory that cannot be made.
 func New(cfg Config) (*Puller, error) {
 	cfg.setDefaults()
-	p := &Puller{cfg: cfg}
-	var errs []error
-	for _, url := range cfg.URLs {
-		s, err := newSource(url, &p.cfg)
-		errs = append(errs, err)
-		p.sources = append(p.sources, &asked{source: s})
-	}
-	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
-		errs = append(errs, errors.New("a client certificate and its key belong together"))
+	if err := cfg.Check(); err != nil {
+		return nil, err
 	}
 	if len(cfg.URLs) == 0 || len(cfg.Ring.KeyIDs()) == 0 {
-		errs = append(errs, errors.New("want at least one URL and one public key"))
+		return nil, errors.New("want at least one URL and one public key")
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	p := &Puller{cfg: cfg}
+	for _, url := range cfg.URLs {
+		s, err := newSource(url, &p.cfg)
+		if err != nil {
+			return nil, err
+		}
+		p.sources = append(p.sources, &asked{source: s})
 	}
 	var err error
 	if p.store, err = openStore(cfg.Dir); err != nil {
@@ -146,6 +145,19 @@ func New(cfg Config) (*Puller, error) {
 	p.open()
 	p.metrics = newMetrics(cfg.Registerer, p)
 	return p, nil
+}
+
+// Check says what is wrong with URLs and names of files, everything at once. It opens nothing.
+func (cfg *Config) Check() error {
+	var errs []error
+	for _, url := range cfg.URLs {
+		_, err := newSource(url, cfg)
+		errs = append(errs, err)
+	}
+	if (cfg.CertFile == "") != (cfg.KeyFile == "") {
+		errs = append(errs, errors.New("a client certificate and its key belong together"))
+	}
+	return errors.Join(errs...)
 }
 
 func (cfg *Config) setDefaults() {
@@ -176,6 +188,7 @@ func (p *Puller) Run(ctx context.Context) error {
 	var tending sync.WaitGroup
 	tending.Go(func() { p.tend(ctx) })
 	defer tending.Wait()
+	defer p.leave()
 	p.useKept(ctx)
 	for ctx.Err() == nil {
 		timer := time.NewTimer(p.round(ctx))
@@ -186,6 +199,15 @@ func (p *Puller) Run(ctx context.Context) error {
 		timer.Stop()
 	}
 	return nil
+}
+
+// leave closes the connections to the sources.
+func (p *Puller) leave() {
+	for _, s := range p.sources {
+		if h, ok := s.source.(*httpSource); ok && h.client.http != nil {
+			h.client.http.CloseIdleConnections()
+		}
+	}
 }
 
 // Deadline is the instant from which every request is to be refused because the publisher has not
@@ -209,6 +231,7 @@ func (p *Puller) round(ctx context.Context) time.Duration {
 			p.good(s)
 			return pause
 		}
+		p.heard = false
 		p.bad(s, err)
 		p.at = (p.at + 1) % len(p.sources)
 	}

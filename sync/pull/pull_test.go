@@ -342,9 +342,9 @@ func TestLongPolls(t *testing.T) {
 	r.cfg.Wait, r.cfg.Poll = 7*time.Second, time.Minute
 	r.open()
 	kind, file := longPollType, made(t, 5)
-	wait := time.Duration(0)
+	wait, prefer := time.Duration(0), "modes=snapshot"
 	pub.says(func(w http.ResponseWriter, q *http.Request) {
-		if q.Header.Get("Prefer") != "modes=snapshot;wait=7" || q.Header.Get("Accept-Encoding") != "" {
+		if q.Header.Get("Prefer") != prefer || q.Header.Get("Accept-Encoding") != "" {
 			t.Errorf("asked with %v", q.Header)
 		}
 		w.Header().Set("ETag", `"x"`)
@@ -364,12 +364,16 @@ func TestLongPolls(t *testing.T) {
 			t.Errorf("%s: %s", what, got)
 		}
 	}
+	between("a first one", 0, 0)
+	prefer = "modes=snapshot;wait=7"
+	file = made(t, 6)
+	r.sources[0].tag = ""
 	between("a new one from who waits", 0, 0)
 	between("304 that did not wait", 900*time.Millisecond, time.Second)
 	wait = time.Second
 	between("304 that did", 0, 0)
 	kind = "application/gzip"
-	file = made(t, 6)
+	file = made(t, 7)
 	r.sources[0].tag = ""
 	between("a new one from who does not wait", 57*time.Second, 63*time.Second)
 	wait = 0
@@ -377,10 +381,20 @@ func TestLongPolls(t *testing.T) {
 	r.sources[0].tag = ""
 	pub.says(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(file) })
 	between("the same again and again", 57*time.Second, 63*time.Second)
-	r.expect("", 6)
-	if len(r.delivered) != 2 {
+	r.expect("", 7)
+	if len(r.delivered) != 3 {
 		t.Errorf("delivered %v", r.delivered)
 	}
+	// After a failure it is asked at once what is the newest, not what will be.
+	pub.says(nil)
+	r.expect(NotFound, 7)
+	pub.says(func(w http.ResponseWriter, q *http.Request) {
+		if got := q.Header.Get("Prefer"); got != "modes=snapshot" {
+			t.Errorf("asked with %s", got)
+		}
+		w.WriteHeader(http.StatusNotModified)
+	})
+	between("the first after a failure", 0, 0)
 }
 
 func TestRunFollowsUntilItIsTold(t *testing.T) {

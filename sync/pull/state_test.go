@@ -267,7 +267,7 @@ func TestReadOnlyFileSystem(t *testing.T) {
 	}
 	pub.has(made(t, 6, issued(start+60)))
 	r.expect("", 6)
-	r.says("read-only file system", "read-only file system")
+	r.says("read-only file system")
 	pub.has(made(t, 5, large(1)))
 	r.expect(Rollback, 6)
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, ""); err != nil {

@@ -28,7 +28,8 @@ type Status struct {
 	Age       time.Duration // of that
 	Kept      bool          // the active bundle and the highest serial are on disk
 	Failure   *Failure      // of the last attempt, if it failed
-	// Problems are texts for people, one line each: whatever somebody should know or do.
+	// Problems are texts for people, one line each: whatever somebody should know or do. Those of the
+	// clock are the Clock's.
 	Problems []string
 }
 
@@ -89,9 +90,6 @@ func (p *Puller) problems(s *Status) []string {
 	}
 	if p.lost != "" {
 		lines = append(lines, p.lost)
-	}
-	if text := p.cfg.Clock.Problem(); text != "" {
-		lines = append(lines, text)
 	}
 	return lines
 }

@@ -21,8 +21,12 @@ func (p *Puller) ask(ctx context.Context, s *asked) (pause time.Duration, err er
 	if tag == "" && p.active != nil {
 		tag = `"` + p.active.Sum + `"` // what pullgate's own publisher calls it
 	}
+	wait := p.cfg.Wait
+	if !p.heard { // first whether what is in use is the newest, which ends a stale state at once
+		wait = 0
+	}
 	started := time.Now()
-	a, err := s.ask(ctx, tag, p.cfg.Wait)
+	a, err := s.ask(ctx, tag, wait)
 	if err != nil {
 		return 0, err
 	}
@@ -41,11 +45,13 @@ func (p *Puller) ask(ctx context.Context, s *asked) (pause time.Duration, err er
 		result = "new"
 	}
 	p.metrics.pulls.WithLabelValues(result).Inc()
+	first := !p.heard
+	p.heard = true
 	_, isFile := s.source.(*fileSource)
 	switch {
 	case isFile:
 		return filePoll, nil
-	case a.waits && fresh:
+	case first && p.cfg.Wait > 0, a.waits && fresh:
 		return 0, nil
 	case a.waits && a.unchanged: // at once, unless it did not wait after all
 		return max(0, time.Second-time.Since(started)), nil
