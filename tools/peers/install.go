@@ -130,7 +130,7 @@ func (in *installer) path(p peer) (string, error) {
 		if there, _ := filepath.Glob(p.deb.installed); len(there) > 0 {
 			return there[len(there)-1], nil
 		}
-		path = filepath.Join(in.home(p), filepath.FromSlash(p.deb.member))
+		path = filepath.Join(in.home(p), p.deb.program())
 	}
 	if _, err := os.Stat(path); err != nil {
 		return "", errMissing
@@ -288,11 +288,26 @@ func (in *installer) installApt(p peer) error {
 	return err
 }
 
-// fetch downloads the package with apt-get, which checks its signatures, unpacks it into tmp
+// program is where the program is, or the script that starts it, below the folder of the package.
+func (d *deb) program() string {
+	if len(d.further) > 0 {
+		return filepath.Base(d.member)
+	}
+	return filepath.FromSlash(d.member)
+}
+
+// starter starts a program with the libraries that were unpacked beside it.
+const starter = `#!/bin/sh
+here=$(dirname "$0")
+LD_LIBRARY_PATH=$(echo "$here"/usr/lib/*-linux-gnu*) exec "$here/%s" "$@"
+`
+
+// fetch downloads the packages with apt-get, which checks their signatures, unpacks them into tmp
 // and sees whether the program runs.
 func (d *deb) fetch(tmp string) error {
+	packages := append([]string{d.pkg}, d.further...)
 	download := func() error {
-		cmd := exec.Command("apt-get", "download", "-q", d.pkg)
+		cmd := exec.Command("apt-get", append([]string{"download", "-q"}, packages...)...)
 		cmd.Dir = tmp
 		return quiet(cmd)
 	}
@@ -307,16 +322,23 @@ func (d *deb) fetch(tmp string) error {
 		return fmt.Errorf("%w\n(needs Debian's apt-get and an up-to-date `sudo apt-get update`)", err)
 	}
 	files, err := filepath.Glob(filepath.Join(tmp, "*.deb"))
-	if err != nil || len(files) != 1 {
-		return fmt.Errorf("apt-get left %d packages, want one", len(files))
+	if err != nil || len(files) != len(packages) {
+		return fmt.Errorf("apt-get left %d packages, want %d", len(files), len(packages))
 	}
-	if err := quiet(exec.Command("dpkg-deb", "--extract", files[0], tmp)); err != nil {
-		return err
+	for _, file := range files {
+		if err := errors.Join(quiet(exec.Command("dpkg-deb", "--extract", file, tmp)), os.Remove(file)); err != nil {
+			return err
+		}
 	}
-	if err := quiet(exec.Command(filepath.Join(tmp, filepath.FromSlash(d.member)), "--version")); err != nil {
+	if len(d.further) > 0 {
+		if err := os.WriteFile(filepath.Join(tmp, d.program()), fmt.Appendf(nil, starter, d.member), 0o755); err != nil {
+			return err
+		}
+	}
+	if err := quiet(exec.Command(filepath.Join(tmp, d.program()), "--version")); err != nil {
 		return fmt.Errorf("%w\n(a library it needs is not here: apt-get install %s brings it)", err, d.pkg)
 	}
-	return os.Remove(files[0])
+	return nil
 }
 
 // quiet runs a command and shows what it printed only when it fails.

@@ -5,8 +5,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -222,4 +224,26 @@ func (l *lines) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.buf.String()
+}
+
+// A program whose libraries lie beside it is started by a script, from wherever it is moved to.
+func TestStarterFindsLibrariesAndArguments(t *testing.T) {
+	d := &deb{pkg: "db", member: "usr/bin/db", further: []string{"libdb"}}
+	dir := t.TempDir()
+	for _, sub := range []string{"usr/bin", "usr/lib/any-linux-gnu"} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(dir, d.member), "#!/bin/sh\necho \"$LD_LIBRARY_PATH\" \"$0\" \"$@\"\n")
+	write(t, filepath.Join(dir, d.program()), fmt.Sprintf(starter, d.member))
+	for _, file := range []string{d.member, d.program()} {
+		if err := os.Chmod(filepath.Join(dir, file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.Command(filepath.Join(dir, d.program()), "--port", "a b").Output()
+	if want := dir + "/usr/lib/any-linux-gnu " + dir + "/usr/bin/db --port a b\n"; err != nil || string(out) != want {
+		t.Errorf("printed %q, %v; want %q", out, err, want)
+	}
 }

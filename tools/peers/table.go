@@ -27,8 +27,12 @@ type peer struct {
 }
 
 // A deb is a Debian package, and the path of a program in it. A program that the system has in one of
-// the places that installed matches is used as it is; of several the last, by name.
-type deb struct{ pkg, member, installed string }
+// the places that installed matches is used as it is; of several the last, by name. With further
+// packages, which hold its libraries, a script starts it that tells it where they are.
+type deb struct {
+	pkg, member, installed string
+	further                []string
+}
 
 // A wheel is pinned by the hash of its file.
 type wheel struct {
@@ -65,6 +69,10 @@ var peers = []peer{
 	{name: "ctr-1.6", about: "containerd 1.6's client", deb: &deb{pkg: "containerd", member: "usr/bin/ctr"}, optional: true},
 	{name: "postgres", about: "PostgreSQL 14 or newer, with initdb beside it", deb: &deb{
 		pkg: "postgresql-15", member: "usr/lib/postgresql/15/bin/postgres", installed: "/usr/lib/postgresql/*/bin/postgres",
+	}, optional: true},
+	{name: "redis", about: "Redis 7, also as Sentinel and in a Cluster", deb: &deb{
+		pkg: "redis-server", member: "usr/bin/redis-server", installed: "/usr/bin/redis-server",
+		further: []string{"redis-tools", "libatomic1", "libjemalloc2", "liblzf1"},
 	}, optional: true},
 }
 
