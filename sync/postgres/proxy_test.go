@@ -13,6 +13,7 @@ type proxy struct {
 	addr    string
 	server  string
 	left    atomic.Int64 // bytes of the server's that still come through; negative: no end
+	stalls  atomic.Bool  // at that end it stalls, else it closes the connection
 	stalled atomic.Bool  // nothing comes through, in either direction, and nobody is told
 
 	mu    sync.Mutex
@@ -84,6 +85,11 @@ func (p *proxy) copy(to, from net.Conn, left *atomic.Int64) {
 			if rest <= int64(n) {
 				left.Store(0)
 				_, _ = to.Write(b[:max(rest, 0)])
+				if !p.stalls.Load() {
+					return
+				}
+				p.stalled.Store(true)
+				<-p.done
 				return
 			}
 		}

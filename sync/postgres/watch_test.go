@@ -290,6 +290,15 @@ func TestLostConnectionNeverGivesPartOfASet(t *testing.T) {
 	if failed < 10 {
 		t.Errorf("only %d connections were lost", failed)
 	}
+
+	p = newProxy(t)
+	p.left.Store(30_000)
+	p.stalls.Store(true)
+	db := open(t, p.through(t, url))
+	db.timeout = time.Second
+	if s, err := db.Load(t.Context()); s != nil || err == nil || !strings.Contains(err.Error(), "no answer for 1s") {
+		t.Errorf("from a silent connection: %v, %v", s, err)
+	}
 }
 
 // A table that is emptied while others read it: they see all or the next state, never nothing.
