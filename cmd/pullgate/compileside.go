@@ -16,6 +16,7 @@ import (
 // the registries that they name, and its publisher makes bundles of both.
 type compileSide struct {
 	*process
+	source    licenseSource
 	publisher *publish.Publisher
 	crawls    *crawls
 	webhooks  net.Listener // nil when the admin port takes notifications
@@ -26,6 +27,9 @@ type compileSide struct {
 
 func newCompileSide(p *process, cfg publish.Config) (_ *compileSide, err error) {
 	c := &compileSide{process: p, publisher: publish.New(cfg)}
+	if c.source, err = openLicenses(p.cfg.Licenses); err != nil {
+		return nil, err
+	}
 	c.crawls = newCrawls(c)
 	if c.webhook, err = c.webhookHandler(); err != nil {
 		return nil, err
@@ -59,7 +63,7 @@ func (c *compileSide) Close() {
 
 // watch follows the license directory. A broken edit keeps the last good set.
 func (c *compileSide) watch(ctx context.Context) error {
-	return source.Dir{Path: c.cfg.Licenses}.Watch(ctx, func(snap *source.Snapshot, err error) {
+	return c.source.Watch(ctx, func(snap *source.Snapshot, err error) {
 		if err == nil && c.vet != nil {
 			err = c.vet(ctx, snap)
 		}

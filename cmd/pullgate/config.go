@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/authz/token"
+	"github.com/pullgate/pullgate/sync/postgres"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -97,7 +98,7 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 
 // addCompileFlags declares those of gathering and compiling.
 func addCompileFlags(f *pflag.FlagSet, s *settings) {
-	f.StringVar(&s.Licenses, "licenses", "", "directory of license files; edits count within a second")
+	f.StringVar(&s.Licenses, "licenses", "", "directory of license files, or URL of a PostgreSQL database; edits count within a second")
 	f.StringVar(&s.WebhookAddr, "webhook-addr", "", "address for registries' notifications alone (default: the admin port takes them); off loopback with --webhook-cert")
 	f.StringVar(&s.WebhookCert, "webhook-cert", "", "certificate (PEM) of --webhook-addr")
 	f.StringVar(&s.WebhookKey, "webhook-key", "", "private key (PEM) of --webhook-addr")
@@ -292,7 +293,11 @@ func (s *settings) check(cmd *cobra.Command, file string) error {
 // checkFiles checks what the settings point to.
 func (s *settings) checkFiles() error {
 	var errs []error
-	if s.Licenses != "" {
+	if postgres.IsURL(s.Licenses) {
+		if _, err := openLicenses(s.Licenses); err != nil {
+			errs = append(errs, fmt.Errorf("licenses: %w", err))
+		}
+	} else if s.Licenses != "" {
 		if _, err := os.ReadDir(s.Licenses); err != nil {
 			errs = append(errs, fmt.Errorf("licenses: %w; name the directory of license files, `pullgate init DIR` writes a first one", err))
 		}

@@ -12,11 +12,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/bundle/license"
 	bundleserve "github.com/pullgate/pullgate/bundle/serve"
+	"github.com/pullgate/pullgate/sync/postgres"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -27,12 +29,14 @@ func publishCommand() *cobra.Command {
 	var file string
 	var o order
 	cmd := &cobra.Command{
-		Use:   "publish --licenses DIR --signing-key FILE",
+		Use:   "publish --licenses DIR|URL --signing-key FILE",
 		Short: "Compile, sign and serve bundles for sidecars that run elsewhere",
-		Long: `Reads the license files and watches them, reads the registry, compiles both into signed bundles
+		Long: `Reads the license files, or the database, and follows them, reads the registry, compiles both into signed bundles
 and serves them to every ` + "`pullgate serve --bundle-url`" + ` (and to any OPA): GET /bundles/NAME, with ETag
 and long polling. With --out and --oci it also writes them to a directory and pushes them to a
 registry. A bundle is re-issued at half of its validity.
+
+Several publishers of one database (--licenses postgres://…) elect one of them; the others stand by.
 
 Nothing is published that ` + "`pullgate check`" + ` refuses or for which the tests of --test fail. What would
 take something from more than --max-loss of the customers, or lacks tags that the registry had, is
@@ -59,6 +63,7 @@ variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles
       token_file: /run/secrets/plant-7`,
 		Example: `  pullgate bundle keygen --out release
   pullgate publish --licenses licenses --signing-key release.key --config publish.yaml
+  pullgate publish --licenses postgres://pullgate@db.internal/licenses --signing-key release.key --config publish.yaml
   pullgate publish --licenses licenses --signing-key release.key --bundle-addr '' --out bundles --once`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -88,6 +93,7 @@ type publisher struct {
 	server   *bundleserve.Server
 	listener net.Listener // of the bundles; nil without bundle-addr
 	outputs  outputs
+	lease    atomic.Pointer[postgres.Lease] // nil without a database
 
 	mu        sync.Mutex
 	published map[string]*bundle.Bundle // by name
@@ -96,7 +102,7 @@ type publisher struct {
 
 func runPublish(ctx context.Context, cfg *settings, o order, stdout, stderr io.Writer) (err error) {
 	if cfg.Licenses == "" {
-		return errors.New("no --licenses: name the directory of license files; `pullgate init DIR` writes a first one")
+		return errors.New("no --licenses: name the directory of license files (`pullgate init DIR` writes a first one), or the URL of a database")
 	}
 	p, err := newProcess(cfg, stderr)
 	if err != nil {
@@ -117,9 +123,6 @@ func runPublish(ctx context.Context, cfg *settings, o order, stdout, stderr io.W
 	}
 	pub.compiled.print(stdout)
 	p.log.Info("pullgate publishes", "version", version, "bundles", strings.Join(slices.Sorted(maps.Keys(pub.settings.Bundles)), ","), "licenses", cfg.Licenses, "data", cfg.Data)
-	if err := pub.compiled.publisher.Restore(ctx); err != nil {
-		p.log.Error("what was published last is not used; a new bundle is made", "error", err)
-	}
 	return pub.run(ctx, o)
 }
 
@@ -143,10 +146,10 @@ func newPublisher(p *process) (_ *publisher, err error) {
 		return nil, err
 	}
 	pub.compiled, err = newCompileSide(p, publish.Config{
-		Bundles: cfg.outlets(p.cfg.Data, func(string) publish.Bundle {
-			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve}
+		Bundles: cfg.outlets(p.cfg.Data, func(name string) publish.Bundle {
+			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve, NextSerial: pub.nextSerial(name), Announce: pub.announce}
 		}),
-		Validity: p.cfg.Validity, Signer: signer, Ring: ring, Logger: p.log, Registerer: p.registry,
+		Validity: p.cfg.Validity, Signer: signer, Ring: ring, Logger: p.log, Registerer: p.registry, StandBy: true,
 	})
 	if err != nil {
 		return nil, err
@@ -196,6 +199,7 @@ func (pub *publisher) run(ctx context.Context, o order) error {
 	for _, out := range pub.outputs {
 		group.Go(func() error { return out.run(gctx, pub.wrote(out)) })
 	}
+	group.Go(func() error { return pub.lead(gctx) })
 	pub.compiled.start(gctx, group)
 	group.Go(func() error { return pub.orders(gctx, o) })
 	if pub.settings.Once {

@@ -37,6 +37,7 @@ type status struct {
 	follow   func() pull.Status
 	stopping bool
 
+	standby string // what a publisher waits for before it begins; "" for nothing
 	// Of a publisher, nil of a sidecar:
 	held    func() []publish.Held // bundles that wait to be accepted
 	outputs func() string         // what is wrong with places that bundles are written to, a line each
@@ -154,6 +155,13 @@ func (s *status) publishing(held func() []publish.Held, outputs func() string) {
 	s.held, s.outputs = held, outputs
 }
 
+// standBy notes what a publisher waits for before it begins.
+func (s *status) standBy(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standby = why
+}
+
 func (s *status) stop() {
 	s.mu.Lock()
 	s.stopping = true
@@ -170,6 +178,9 @@ func (s *status) ready() (bool, string) {
 		return false, "shutting down"
 	case s.bundle == nil:
 		why := "no bundle yet"
+		if s.standby != "" {
+			return false, s.standby
+		}
 		if s.licenses != "" {
 			why += "; licenses refused: " + s.licenses
 		}

@@ -117,7 +117,7 @@ func TestRollbackPublishesAnOlderContentAndHolds(t *testing.T) {
 	}
 	cfg.Registerer = nil
 	second := New(cfg)
-	if err := second.Restore(t.Context()); err != nil {
+	if err := second.Restore(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := e.last(t, 5); got.Serial() != back.Serial() || got.Revision() != back.Revision() {
@@ -156,7 +156,7 @@ func TestHistoryKeepsContentsNotIssues(t *testing.T) {
 	}
 	again, e := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
 	again.cfg.Ring = p.cfg.Ring
-	if err := again.Restore(t.Context()); err != nil {
+	if err := again.Restore(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	e.last(t, 1)
@@ -166,7 +166,7 @@ func TestHistoryKeepsContentsNotIssues(t *testing.T) {
 	}
 	// With another key nothing is restored, and that is said.
 	other, e := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
-	if err := other.Restore(t.Context()); err == nil {
+	if err := other.Restore(t.Context(), nil); err == nil {
 		t.Error("restored what nobody vouches for")
 	}
 	e.none(t)
@@ -193,7 +193,7 @@ func TestExpiredBundleIsComparedWithAndNotServed(t *testing.T) {
 	now = now.Add(DefaultValidity)
 	late, e := newPublisher(t, change)
 	late.cfg.Ring, late.cfg.Signer = p.cfg.Ring, p.cfg.Signer
-	if err := late.Restore(t.Context()); err != nil {
+	if err := late.Restore(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	e.none(t)
@@ -285,5 +285,38 @@ withdrawn: {at: 2026-01-01, reason: x, except: [acme, globex]}
 	}
 	if missing := Missing(set, []string{"acme", "umbrella"}); !slices.Equal(missing, []string{"umbrella"}) {
 		t.Errorf("missing %q", missing)
+	}
+}
+
+// What stood by publishes the newest sources when it begins, also when it has published the same before.
+func TestStandByPublishesWhenItBegins(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	change := func(c *Config) { c.Bundles[0].History, c.StandBy = &History{Dir: dir}, true }
+	p, e := newPublisher(t, change)
+	both := errors.Join(p.SetLicenses(t.Context(), licenses(t, "all", 0), nil), p.SetCatalog(t.Context(), "main", tagged("1.0.0")))
+	if both != nil {
+		t.Fatal(both)
+	}
+	e.none(t)
+	if err := p.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first := e.last(t, 1)
+	second, e := newPublisher(t, change)
+	second.cfg.Ring, second.cfg.Signer = p.cfg.Ring, p.cfg.Signer
+	both = errors.Join(second.SetLicenses(t.Context(), licenses(t, "all", 0), nil), second.SetCatalog(t.Context(), "main", tagged("1.0.0")))
+	if both != nil {
+		t.Fatal(both)
+	}
+	// Another has published since: what this one has kept is not given out again.
+	if err := second.Restore(t.Context(), map[string]int64{"default": first.Serial() + 7}); err != nil {
+		t.Fatal(err)
+	}
+	e.none(t)
+	if err := second.Begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.last(t, 1); got.Serial() != first.Serial()+8 || got.Revision() != first.Revision() {
+		t.Errorf("serial %d after %d", got.Serial(), first.Serial()+7)
 	}
 }

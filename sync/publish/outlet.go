@@ -22,14 +22,17 @@ type outlet struct {
 	kept     compile.Kept
 	serial   int64 // the highest that was used
 	current  *bundle.Bundle
+	served   bool              // current was delivered, by this process
 	warnings []compile.Warning // logged last
 	held     *Held             // nil: nothing
 	accepted string            // revision that need not be approved of
 	pinned   string            // revision that was rolled back to; "" when there was none
 }
 
-// restore delivers the last bundle that was published, by an earlier process.
-func (o *outlet) restore(ctx context.Context) error {
+// restore delivers the last bundle that was published, by an earlier process, unless another has
+// published the serial newest since.
+func (o *outlet) restore(ctx context.Context, newest int64) error {
+	o.serial = newest
 	if o.History == nil {
 		return nil
 	}
@@ -38,13 +41,14 @@ func (o *outlet) restore(ctx context.Context) error {
 		return err
 	}
 	o.pinned = o.History.pinned()
-	o.serial, o.current = issue.Bundle.Serial(), issue.Bundle
-	if issue.Bundle.NotAfter() <= o.publisher.cfg.Clock().Unix() {
+	o.serial, o.current = max(newest, issue.Bundle.Serial()), issue.Bundle
+	if issue.Bundle.Serial() < newest || issue.Bundle.NotAfter() <= o.publisher.cfg.Clock().Unix() {
 		return nil // it is what the next one is compared with
 	}
 	if err := o.Deliver(ctx, issue); err != nil {
 		return err
 	}
+	o.served = true
 	o.publisher.metrics.published(issue.Bundle, "restored")
 	return nil
 }
@@ -95,8 +99,8 @@ func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now ti
 	}
 	result := "published"
 	switch {
-	case draft != nil && (o.current == nil || draft.Bundle.Revision() != o.current.Revision()):
-	case !reissue || o.current == nil:
+	case draft != nil && (!o.served || draft.Bundle.Revision() != o.current.Revision()):
+	case o.current == nil || !reissue && o.served:
 		return nil
 	case draft != nil:
 		result = "reissued"
@@ -178,6 +182,11 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 		}
 	}
 	b := issue.Bundle
+	if o.Announce != nil {
+		if err := o.Announce(ctx, b); err != nil {
+			return fmt.Errorf("bundle %s: %w", o.Name, err)
+		}
+	}
 	if err := o.Deliver(ctx, issue); err != nil {
 		return fmt.Errorf("bundle %s: %w", b.Revision(), err)
 	}
@@ -187,7 +196,7 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 			p.cfg.Logger.Error("bundle published, but not kept for the next start", "bundle", o.Name, "revision", b.Revision(), "error", err)
 		}
 	}
-	o.serial, o.current, o.accepted = b.Serial(), b, ""
+	o.serial, o.current, o.served, o.accepted = b.Serial(), b, true, ""
 	p.metrics.published(b, result)
 	select {
 	case p.again <- struct{}{}:

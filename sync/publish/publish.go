@@ -33,6 +33,8 @@ type Config struct {
 	Clock      func() time.Time // nil: time.Now
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
+	// StandBy keeps sources and publishes nothing until Begin.
+	StandBy bool
 }
 
 // Bundle is one of the bundles of a Publisher. Deliver is required.
@@ -48,6 +50,9 @@ type Bundle struct {
 	// NextSerial hands out the serial of the next bundle, at least the given one; an error keeps it
 	// from being published. nil: the given one is taken.
 	NextSerial func(ctx context.Context, atLeast int64) (int64, error)
+	// Announce is told of a bundle before it is delivered; an error keeps it from being published. nil:
+	// nobody is told.
+	Announce func(context.Context, *bundle.Bundle) error
 	// History keeps what was published, for the next start and for Rollback; nil: nothing is kept.
 	History *History
 	// Stored leaves files uncompressed: for those that stay on the machine.
@@ -78,6 +83,7 @@ type Publisher struct {
 	metrics *metrics
 
 	mu       sync.Mutex // guards all below; held during a build
+	waiting  bool       // for Begin
 	set      *license.Set
 	rules    map[string][]byte
 	catalogs map[string]*catalog.Catalog // by registry id
@@ -102,7 +108,7 @@ func New(cfg Config) *Publisher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Publisher{cfg: cfg, metrics: newMetrics(cfg.Registerer), catalogs: map[string]*catalog.Catalog{}, again: make(chan struct{}, 1)}
+	p := &Publisher{cfg: cfg, waiting: cfg.StandBy, metrics: newMetrics(cfg.Registerer), catalogs: map[string]*catalog.Catalog{}, again: make(chan struct{}, 1)}
 	for _, b := range cfg.Bundles {
 		if b.Name == "" {
 			b.Name = bundle.DefaultName
@@ -114,17 +120,34 @@ func New(cfg Config) *Publisher {
 }
 
 // Restore publishes what History has of each bundle, if it may still be used, as it was: who follows
-// need not wait for the sources. What cannot be read is an error; the rest is restored all the same.
-func (p *Publisher) Restore(ctx context.Context) error {
+// need not wait for the sources. One with a serial lower than that of newest, by name, is only compared
+// with: another publisher has published since. What cannot be read is an error; the rest is restored
+// all the same.
+func (p *Publisher) Restore(ctx context.Context, newest map[string]int64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
 	for _, o := range p.outlets {
-		if err := o.restore(ctx); err != nil {
+		if err := o.restore(ctx, newest[o.Name]); err != nil {
 			errs = append(errs, fmt.Errorf("bundle %s: %w", o.Name, err))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Begin publishes the sources that came while it stood by, if there are any.
+func (p *Publisher) Begin(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waiting = false
+	if p.set == nil {
+		return nil
+	}
+	err := p.publish(ctx, false)
+	if err != nil {
+		p.set, p.rules = nil, nil // never good; the next edit may be
+	}
+	return err
 }
 
 // SetLicenses takes a new set of licenses and rules and publishes. When that fails the
@@ -229,6 +252,9 @@ func (p *Publisher) due() time.Duration {
 // publish compiles every bundle, and delivers those that are new, or also the others when they are
 // to be re-issued. It is called with mu held. A set that one bundle cannot be made of is no set.
 func (p *Publisher) publish(ctx context.Context, reissue bool) error {
+	if p.waiting {
+		return nil
+	}
 	if p.set == nil && !reissue {
 		return ErrNoLicenses
 	}

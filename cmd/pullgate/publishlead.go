@@ -1,0 +1,114 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/sync/postgres"
+)
+
+// errDeposed ends a publisher that another was elected in place of. Whatever runs it starts it again,
+// and then it waits to be elected.
+var errDeposed = errors.New("this publisher leads no more: another was elected, or the database was not to be had for too long; start it again, so that it stands by")
+
+// lead waits until this publisher is elected among all that publish from one database, then lets it
+// begin, and ends with an error when it leads no more. Who stands by follows the licenses and reads the
+// registries all the same: what a tag named earlier is only learned by looking. Licenses in files have
+// one publisher, which begins at once.
+func (pub *publisher) lead(ctx context.Context) error {
+	db, ok := pub.compiled.source.(*postgres.DB)
+	if !ok {
+		pub.begin(ctx, nil)
+		return nil
+	}
+	lease, err := pub.elected(ctx, db)
+	if err != nil || lease == nil {
+		return err
+	}
+	defer lease.Close()
+	newest := map[string]int64{}
+	for _, name := range slices.Sorted(maps.Keys(pub.settings.Bundles)) {
+		last, err := db.LastPublished(ctx, name)
+		if err != nil {
+			return err
+		}
+		if last != nil {
+			newest[name] = last.Serial
+		}
+	}
+	pub.lease.Store(lease)
+	pub.log.Info("this publisher leads", "fence", lease.Fence())
+	pub.begin(ctx, newest)
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-lease.Lost():
+		return errDeposed
+	}
+}
+
+// begin publishes what was published last, by name with at least the serial newest, and then what the
+// sources say.
+func (pub *publisher) begin(ctx context.Context, newest map[string]int64) {
+	p := pub.compiled.publisher
+	if err := p.Restore(ctx, newest); err != nil {
+		pub.log.Error("what was published last is not used; a new bundle is made", "error", err)
+	}
+	if err := p.Begin(ctx); err != nil {
+		pub.status.licensesLoaded(err)
+		pub.log.Error("licenses refused", "error", err)
+	}
+}
+
+// elected waits for the election; nil when ctx is done before.
+func (pub *publisher) elected(ctx context.Context, db *postgres.DB) (*postgres.Lease, error) {
+	pub.status.standBy("waits to be elected: another publisher of this database leads, or the database is not to be had")
+	defer pub.status.standBy("")
+	pub.log.Info("waits to be elected", "database", db.String())
+	said := ""
+	for {
+		lease, err := db.Lead(ctx, "publish")
+		switch {
+		case err == nil:
+			return lease, nil
+		case ctx.Err() != nil:
+			return nil, nil
+		case err.Error() != said:
+			said = err.Error()
+			pub.status.standBy("waits to be elected: " + said)
+			pub.log.Error("nobody can be elected; it is tried again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(jitter(leastRetry)):
+		}
+	}
+}
+
+// nextSerial is from the database when that elects publishers: it counts for all of them.
+func (pub *publisher) nextSerial(name string) func(context.Context, int64) (int64, error) {
+	return func(ctx context.Context, atLeast int64) (int64, error) {
+		lease := pub.lease.Load()
+		if lease == nil {
+			return atLeast, nil
+		}
+		serial, err := lease.Reserve(ctx, name, atLeast)
+		if err != nil {
+			return 0, fmt.Errorf("not published: %w", err)
+		}
+		return serial, nil
+	}
+}
+
+// announce tells the database, which refuses when another publisher was elected.
+func (pub *publisher) announce(ctx context.Context, b *bundle.Bundle) error {
+	if lease := pub.lease.Load(); lease != nil {
+		return lease.Published(ctx, b.Name(), b.Serial(), b.Revision())
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/pullgate/pullgate/examples/peers"
+)
+
+// inDatabase moves the license files into a PostgreSQL of the test's own and returns its URL.
+func (v *vendor) inDatabase() string {
+	v.Helper()
+	p, err := peers.StartPostgres(context.Background(), peers.Postgres(v.T), "")
+	v.must(err)
+	v.Cleanup(func() { p.Close() })
+	url := p.URL("postgres", "postgres")
+	if code, _, stderr := once(v.T, "licenses", "import", v.path("licenses"), "--to", url); code != exitYes {
+		v.Fatal(stderr)
+	}
+	return url
+}
+
+// sql runs statements as somebody who edits by hand.
+func (v *vendor) sql(url, statements string) {
+	v.Helper()
+	conn, err := pgx.Connect(v.Context(), url)
+	v.must(err)
+	defer conn.Close(v.Context())
+	_, err = conn.Exec(v.Context(), statements, pgx.QueryExecModeSimpleProtocol)
+	v.must(err)
+}
+
+// Of several publishers of one database one publishes; when it ends the next goes on, with higher
+// serials; one that leads no more ends.
+func TestOnePublisherOfADatabaseLeads(t *testing.T) {
+	v := newVendor(t)
+	db := v.inDatabase()
+	first := v.publish("max_loss: 100%\n", "--licenses", db)
+	first.await("ready", 20*time.Second, func() bool { code, _ := first.get("/readyz"); return code == http.StatusOK })
+	was, _ := first.bundle("default")
+	second := v.publish("max_loss: 100%\n", "--licenses", db, "--data", v.path("publisher-2"))
+	second.await("the second stands by", 10*time.Second, func() bool {
+		code, text := second.get("/readyz")
+		return code == http.StatusServiceUnavailable && strings.Contains(text, "another publisher of this database leads")
+	})
+	if resp, _ := second.fetch("default"); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("who stands by serves: %s", resp.Status)
+	}
+
+	edited := time.Now()
+	v.sql(db, `UPDATE pullgate.licenses SET ends = '2098-12-31' WHERE id = 'acme-app'`)
+	first.await("the edit is published", 10*time.Second, func() bool { b, _ := first.bundle("default"); return b.Serial() > was.Serial() })
+	t.Logf("edit in the database → published: %s", time.Since(edited).Round(time.Millisecond))
+	now, _ := first.bundle("default")
+	if now.Revision() == was.Revision() {
+		t.Error("the same content under another serial")
+	}
+
+	first.beside = true
+	first.stop()
+	took := second.await("the second leads", 30*time.Second, func() bool { code, _ := second.get("/readyz"); return code == http.StatusOK })
+	t.Logf("the other leads after %s", took.Round(time.Millisecond))
+	b, _ := second.bundle("default")
+	if customers := "pullgate/customers/data.json"; b.Serial() <= now.Serial() || !bytes.Equal(b.File(customers), now.File(customers)) {
+		t.Errorf("serial %d after %d, customers\n%s\n%s", b.Serial(), now.Serial(), b.File(customers), now.File(customers))
+	}
+
+	// Started again, the first stands by, although it has a bundle to restore.
+	third := v.publish("max_loss: 100%\n", "--licenses", db)
+	third.await("the first stands by", 10*time.Second, func() bool { _, text := third.get("/readyz"); return strings.Contains(text, "another publisher of this database leads") })
+	// The connection of the leader is lost: it ends rather than publish beside another.
+	v.sql(db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)`)
+	select {
+	case code := <-second.done:
+		if code != exitUnknown || !strings.Contains(second.log.String(), "leads no more") {
+			t.Errorf("exit %d\n%s", code, second.log)
+		}
+		second.cancel = nil // it has ended
+	case <-time.After(20 * time.Second):
+		t.Error("who leads no more goes on")
+	}
+	third.await("the first leads", 30*time.Second, func() bool { code, _ := third.get("/readyz"); return code == http.StatusOK })
+	last, _ := third.bundle("default")
+	if last.Serial() <= b.Serial() {
+		t.Errorf("serial %d after %d", last.Serial(), b.Serial())
+	}
+}
+
+// A sidecar in one process, too, may have its licenses in a database.
+func TestServeFromADatabase(t *testing.T) {
+	v := newVendor(t)
+	db := v.inDatabase()
+	v.must(os.Rename(v.path("licenses"), filepath.Join(v.dir, "gone")))
+	v.must(os.Mkdir(v.path("licenses"), 0o755))
+	s := v.serve("--licenses", db)
+	s.awaitReady()
+	if got := s.pull("1.4.0"); got.Status != http.StatusOK {
+		t.Fatalf("%+v", got)
+	}
+	v.sql(db, `UPDATE pullgate.licenses SET ends = '2020-12-31' WHERE id = 'acme-app'`)
+	took := s.await("the edit counts", 10*time.Second, func() bool { return s.pull("1.4.0").Status == http.StatusForbidden })
+	t.Logf("edit in the database → different answer: %s", took.Round(time.Millisecond))
+	v.sql(db, `UPDATE pullgate.licenses SET starts = '2021-01-01' WHERE id = 'acme-app'`)
+	s.await("a broken edit is told, with its row", 10*time.Second, func() bool {
+		_, text := s.get("/healthz")
+		return strings.Contains(text, "licenses/acme-app")
+	})
+	if got := s.pull("1.4.0"); got.Status != http.StatusForbidden {
+		t.Errorf("%+v", got)
+	}
+}
