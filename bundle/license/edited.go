@@ -69,20 +69,23 @@ func kept[T any](p *parser, before, read []T, of func(*T) (string, Position)) []
 		return read
 	}
 	out := make([]T, 0, len(before)+len(read))
+	from := 0 // of those that come next, and stay together
 	for i := range before {
 		id, pos := of(&before[i])
 		if p.replaced[pos.File] {
+			out = append(out, before[from:i]...)
+			from = i + 1
 			continue
 		}
 		for len(read) > 0 {
 			if next, _ := of(&read[0]); next > id {
 				break
 			}
-			out, read = append(out, read[0]), read[1:]
+			out = append(append(out, before[from:i]...), read[0])
+			from, read = i, read[1:]
 		}
-		out = append(out, before[i])
 	}
-	return append(out, read...)
+	return append(append(out, before[from:]...), read...)
 }
 
 // independent reports whether nothing that was not read again depends on what has changed, or
@@ -94,7 +97,9 @@ func (p *parser) independent(edited *Set) bool {
 		before := &p.base.Customers[i]
 		if p.replaced[before.Pos.File] {
 			now := edited.Customer(before.ID)
-			zones[before.ID] = now == nil || now.Zone != before.Zone
+			if now == nil || now.Zone != before.Zone {
+				zones[before.ID] = true
+			}
 			continue
 		}
 		for _, k := range before.Keys {
@@ -116,6 +121,9 @@ func (p *parser) independent(edited *Set) bool {
 	}
 	for i := range p.base.Licenses {
 		l := &p.base.Licenses[i]
+		if len(zones)+len(plans)+len(products) == 0 {
+			break
+		}
 		if p.replaced[l.Pos.File] {
 			continue
 		}

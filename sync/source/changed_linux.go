@@ -5,11 +5,16 @@ import (
 	"syscall"
 )
 
-// changed is a number that differs after every change of a file, also after one that keeps size
-// and modification time: the time of the last change of its inode.
-func changed(info fs.FileInfo) int64 {
+// stamp differs after every change of a file, also after one that keeps size and modification
+// time: the time of the last change of its inode, in Unix nanoseconds, and which inode it is.
+type stamp struct {
+	at    int64
+	inode uint64
+}
+
+func changed(info fs.FileInfo) stamp {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		return st.Ctim.Nano() ^ int64(st.Ino)<<1
+		return stamp{st.Ctim.Nano(), st.Ino}
 	}
-	return 0
+	return stamp{}
 }

@@ -78,7 +78,7 @@ func (s *Sight) add(path string, info fs.FileInfo, err error) {
 		s.files[path] = err.Error()
 		return
 	}
-	s.files[path] = fmt.Sprintf("%v %d %d %d", info.Mode(), info.Size(), info.ModTime().UnixNano(), changed(info))
+	s.files[path] = fmt.Sprintf("%v %d %d %v", info.Mode(), info.Size(), info.ModTime().UnixNano(), changed(info))
 }
 
 // differs returns the paths at which two sights differ, sorted.

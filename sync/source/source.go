@@ -8,20 +8,13 @@ package source
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/pullgate/pullgate/bundle/license"
@@ -36,6 +29,9 @@ type Snapshot struct {
 	// Hash differs between Snapshots of a source that differ. That of a directory is the SHA-256 of names
 	// and contents, in hex: equal for equal files, wherever they lie.
 	Hash string
+	// Saved is when the newest change against the Snapshot before it was saved, by the clock of whoever
+	// keeps it; zero for a first one, and where nobody knows.
+	Saved time.Time
 }
 
 // Dir is a directory of license files (docs/licenses.md), with vendor rules in rules/. The path
@@ -55,27 +51,32 @@ type Dir struct {
 // Load reads the directory once. The error holds everything that is wrong: license.Errors for
 // license files, and one line for each rule that cannot be read.
 func (d Dir) Load(ctx context.Context) (*Snapshot, error) {
+	snap, _, err := d.load(ctx)
+	return snap, err
+}
+
+func (d Dir) load(ctx context.Context) (*Snapshot, *recorder, error) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// One resolution for the whole read: a link that is swapped meanwhile cannot mix two states.
 	real, err := filepath.EvalSymlinks(d.Path)
 	if err == nil {
 		var info fs.FileInfo
 		if info, err = os.Stat(real); err == nil && !info.IsDir() {
-			return nil, fmt.Errorf("license directory %s is not a directory; name the directory that holds the files", d.Path)
+			return nil, nil, fmt.Errorf("license directory %s is not a directory; name the directory that holds the files", d.Path)
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("license directory %s cannot be read: %w; create it with `pullgate init`, or correct the path", d.Path, cause(err))
+		return nil, nil, fmt.Errorf("license directory %s cannot be read: %w; create it with `pullgate init`, or correct the path", d.Path, cause(err))
 	}
-	files := &recorder{dir: os.DirFS(real), sums: map[string][]byte{}}
+	files := record(real)
 	set, err := license.Load(files)
 	rules, ruleErr := loadRules(files)
 	if err := errors.Join(err, ruleErr); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return &Snapshot{Set: set, Rules: rules, Hash: files.hash()}, ctx.Err()
+	return &Snapshot{Set: set, Rules: rules, Hash: files.sums.hash(files.sums.names())}, files, ctx.Err()
 }
 
 // loadRules reads rules/*.rego. A rule deeper down would silently not count, so it is an error.
@@ -116,65 +117,6 @@ func cause(err error) error {
 		return pe.Err
 	}
 	return err
-}
-
-// recorder remembers the hash of every file that was read through it.
-type recorder struct {
-	dir  fs.FS
-	mu   sync.Mutex
-	sums map[string][]byte
-}
-
-func (r *recorder) Open(name string) (fs.File, error) {
-	f, err := r.dir.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	return &recordedFile{File: f, name: name, r: r, sum: sha256.New()}, nil
-}
-
-func (r *recorder) ReadDir(name string) ([]fs.DirEntry, error) { return fs.ReadDir(r.dir, name) }
-func (r *recorder) Stat(name string) (fs.FileInfo, error)      { return fs.Stat(r.dir, name) }
-
-func (r *recorder) read(name string) ([]byte, error) {
-	f, err := r.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, license.MaxFileBytes+1))
-	if err == nil && len(text) > license.MaxFileBytes {
-		err = fmt.Errorf("larger than %d bytes", license.MaxFileBytes)
-	}
-	return text, err
-}
-
-func (r *recorder) hash() string {
-	all := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(r.sums)) {
-		fmt.Fprintf(all, "%s\x00%x\n", name, r.sums[name])
-	}
-	return hex.EncodeToString(all.Sum(nil))
-}
-
-type recordedFile struct {
-	fs.File
-	name string
-	r    *recorder
-	sum  hash.Hash
-}
-
-func (f *recordedFile) Read(p []byte) (int, error) {
-	n, err := f.File.Read(p)
-	f.sum.Write(p[:n])
-	return n, err
-}
-
-func (f *recordedFile) Close() error {
-	f.r.mu.Lock()
-	f.r.sums[f.name] = f.sum.Sum(nil)
-	f.r.mu.Unlock()
-	return f.File.Close()
 }
 
 func (d Dir) poll() time.Duration   { return cmp.Or(d.Poll, 250*time.Millisecond) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,72 +24,105 @@ const maxSettle = 3 * time.Second
 // reported but read again, so that a checkout in the middle is never a Snapshot. Where the file
 // system gives no notice of changes, Poll finds them.
 func (d Dir) Watch(ctx context.Context, report func(*Snapshot, error)) error {
-	n := newNotices(d.deaf)
-	defer n.close()
+	w := watcher{dir: d, notices: newNotices(d.deaf)}
+	defer w.notices.close()
 	r := Reporter{Report: report}
-	seen := d.look()
-	n.follow(seen)
-	seen, snap, err := d.read(ctx, seen)
+	seen := w.look()
+	seen, snap, err := w.read(ctx, seen)
 	if err != nil { // it may be in the making
-		seen, snap, err = d.read(ctx, d.rest(ctx, seen))
+		seen, snap, err = w.read(ctx, w.rest(ctx, seen))
 	}
 	for ctx.Err() == nil {
 		r.Tell(snap, err)
-		n.follow(seen)
-		if seen = d.await(ctx, n, seen); ctx.Err() == nil {
-			n.follow(seen)
-			seen, snap, err = d.read(ctx, seen)
+		if seen = w.await(ctx, seen); ctx.Err() == nil {
+			seen, snap, err = w.read(ctx, seen)
 		}
 	}
 	return nil
 }
 
+// watcher is one Watch.
+type watcher struct {
+	dir     Dir
+	notices *notices
+	kept    kept
+}
+
+// look looks at everything, and follows the notices of what it sees.
+func (w *watcher) look() look {
+	w.notices.noticed() // what came until now is seen
+	l := w.dir.look()
+	w.notices.follow(l)
+	return l
+}
+
+// again is what the directory looks like now: at the paths that notices named since seen, or, when
+// there are none to rely on, everywhere.
+func (w *watcher) again(seen look, noticed bool) look {
+	if noticed {
+		if paths, all := w.notices.noticed(); !all {
+			if now, ok := seen.touched(paths); ok {
+				return now
+			}
+		}
+	}
+	return w.look()
+}
+
 // read loads the directory until it looks the same after as before, which it returns too.
-func (d Dir) read(ctx context.Context, before look) (look, *Snapshot, error) {
-	for end := time.Now().Add(maxSettle); ; {
-		snap, err := d.Load(ctx)
-		after := d.look()
-		if after.key == before.key || time.Now().After(end) || ctx.Err() != nil {
+func (w *watcher) read(ctx context.Context, before look) (look, *Snapshot, error) {
+	for end := (time.Time{}); ; {
+		snap, err := w.kept.load(ctx, w.dir, before)
+		if end.IsZero() {
+			end = time.Now().Add(maxSettle)
+		}
+		after := w.again(before, before.byNotice)
+		if after.same(&before) || time.Now().After(end) || ctx.Err() != nil {
 			return before, snap, err
 		}
-		before = d.rest(ctx, after)
+		before = w.rest(ctx, after)
 	}
 }
 
 // await returns what the directory looks like once it looks different from seen and has come to
-// rest, or when ctx is done.
-func (d Dir) await(ctx context.Context, n *notices, seen look) look {
+// rest, or has to be read again all the same, or when ctx is done.
+func (w *watcher) await(ctx context.Context, seen look) look {
 	for {
-		timer := time.NewTimer(max(d.poll(), min(10*seen.took, 2*time.Second)))
+		noticed := false
+		timer := time.NewTimer(max(w.dir.poll(), min(10*seen.took, 2*time.Second)))
 		select {
 		case <-ctx.Done():
-		case <-n.wake:
+		case <-w.notices.wake:
+			noticed = true
 		case <-timer.C:
 		}
 		timer.Stop()
 		if ctx.Err() != nil {
 			return seen
 		}
-		now := d.look()
-		if now.key != seen.key {
-			return d.rest(ctx, now)
+		now := w.again(seen, noticed)
+		if !now.same(&seen) {
+			return w.rest(ctx, now)
 		}
 		seen = now
+		if w.kept.due(now.at) {
+			return now
+		}
 	}
 }
 
 // rest waits until the directory has looked the same for Settle, but not for ever.
-func (d Dir) rest(ctx context.Context, was look) look {
+func (w *watcher) rest(ctx context.Context, was look) look {
 	for end := time.Now().Add(maxSettle); ; {
-		timer := time.NewTimer(d.settle())
+		timer := time.NewTimer(w.dir.settle())
 		select {
 		case <-ctx.Done():
 			timer.Stop()
 			return was
 		case <-timer.C:
 		}
-		now := d.look()
-		if now.key == was.key || time.Now().After(end) {
+		now := w.again(was, was.byNotice)
+		if now.same(&was) || time.Now().After(end) {
 			return now
 		}
 		was = now
@@ -124,10 +158,36 @@ type notices struct {
 	follows map[string]bool // the folders below the directory
 	holders map[string]bool // the folders that hold it
 	names   map[string]bool // what counts of those
+	changed map[string]bool // paths that notices named
+	all     bool            // some notices are lost, or too many to tell apart
+}
+
+// mostNoticed is how many paths are told apart.
+const mostNoticed = 1000
+
+// noticed returns the paths that notices named since it was last asked, or that it may be any.
+func (n *notices) noticed() (paths []string, all bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	paths, all = slices.Collect(maps.Keys(n.changed)), n.all || n.w == nil
+	clear(n.changed)
+	n.all = false
+	return paths, all
+}
+
+// note takes in the path that a notice named; "" when it named none.
+func (n *notices) note(path string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if path == "" || len(n.changed) == mostNoticed {
+		n.all = true
+		return
+	}
+	n.changed[path] = true
 }
 
 func newNotices(deaf bool) *notices {
-	n := &notices{wake: make(chan struct{}, 1), follows: map[string]bool{}, holders: map[string]bool{}}
+	n := &notices{wake: make(chan struct{}, 1), follows: map[string]bool{}, holders: map[string]bool{}, changed: map[string]bool{}}
 	if deaf {
 		return n
 	}
@@ -148,10 +208,12 @@ func (n *notices) listen() {
 			if !n.matters(e.Name) {
 				continue
 			}
+			n.note(e.Name)
 		case _, ok := <-n.w.Errors: // an overflow is news too
 			if !ok {
 				return
 			}
+			n.note("")
 		}
 		select {
 		case n.wake <- struct{}{}:
