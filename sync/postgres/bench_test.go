@@ -16,7 +16,7 @@ func large(b *testing.B, customers int) string {
 	url := filled(b, map[string]string{"base.yaml": base})
 	conn, err := pgx.Connect(b.Context(), url)
 	must(b, err)
-	defer disconnect(conn)
+	defer conn.Close(context.Background())
 	for _, s := range []string{
 		fmt.Sprintf(`INSERT INTO pullgate.customers (id, zone) SELECT 'c' || i, 'Europe/Berlin' FROM generate_series(1, %d) i`, customers),
 		`INSERT INTO pullgate.keys (customer, id, hash) SELECT id, 'ci', 'sha256:' || encode(sha256(id::bytea), 'hex') FROM pullgate.customers`,
@@ -63,7 +63,7 @@ func BenchmarkEdit(b *testing.B) {
 			}
 			conn, err := pgx.Connect(b.Context(), url)
 			must(b, err)
-			defer disconnect(conn)
+			defer conn.Close(context.Background())
 			i := 0
 			for b.Loop() {
 				i++

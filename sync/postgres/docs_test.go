@@ -16,6 +16,9 @@ func TestDocumentedSQL(t *testing.T) {
 	must(t, err)
 	p := running(t)
 	super, licenses := p.URL("postgres", "postgres"), p.URL("postgres", "licenses")
+	t.Cleanup(func() {
+		execute(t, super, "DROP DATABASE licenses WITH (FORCE)", "DROP ROLE pullgate_owner", "DROP ROLE pullgate_editor", "DROP ROLE pullgate_publisher")
+	})
 	as := func(role string) string { return licenses + "&role=pullgate_" + role }
 	blocks := regexp.MustCompile("(?s)```sql (\\w+)\n(.*?)```").FindAllSubmatch(page, -1)
 	if len(blocks) < 4 {
@@ -71,7 +74,7 @@ func revisionOf(t *testing.T, url string) (n int64) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), url)
 	must(t, err)
-	defer disconnect(conn)
+	defer func() { _ = conn.Close(t.Context()) }()
 	must(t, conn.QueryRow(t.Context(), "SELECT max(rev) FROM pullgate.customers").Scan(&n))
 	return n
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/source"
 )
@@ -57,45 +55,19 @@ func (db *DB) Import(ctx context.Context, c *Content, replace bool, verify func(
 	if err != nil {
 		return err
 	}
-	return db.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if _, _, err := migrate(ctx, tx); err != nil {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.disconnect()
+	err = conn.transaction(ctx, "", func() error {
+		if _, _, err := migrate(ctx, conn); err != nil {
 			return err
 		}
-		// Whoever writes comes before or after: not in between.
-		if _, err := tx.Exec(ctx, "SELECT pullgate.count()"); err != nil {
+		if err := fill(ctx, conn, rows, replace); err != nil {
 			return err
 		}
-		names := []string{"pullgate.rules"}
-		for _, t := range tables {
-			names = append(names, "pullgate."+t.name)
-		}
-		var full bool
-		if err := tx.QueryRow(ctx, "SELECT EXISTS (SELECT FROM "+strings.Join(names, ") OR EXISTS (SELECT FROM ")+")").Scan(&full); err != nil {
-			return err
-		}
-		if full && !replace {
-			return ErrNotEmpty
-		}
-		if full {
-			if _, err := tx.Exec(ctx, "TRUNCATE "+strings.Join(names, ", ")); err != nil {
-				return err
-			}
-		}
-		for i := range tables {
-			t := &tables[i]
-			if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pullgate", t.name}, t.names(), pgx.CopyFromRows(rows[t.name])); err != nil {
-				return err
-			}
-		}
-		if _, err := tx.CopyFrom(ctx, pgx.Identifier{"pullgate", "rules"}, []string{"id", "text"}, pgx.CopyFromRows(rows["rules"])); err != nil {
-			return err
-		}
-		for _, name := range names {
-			if _, err := tx.Exec(ctx, "ANALYZE "+name); err != nil {
-				return err
-			}
-		}
-		got, err := readIn(ctx, tx, state{}, func() {})
+		got, err := readIn(ctx, conn, state{}, func() {})
 		switch {
 		case err != nil:
 			return err
@@ -106,6 +78,41 @@ func (db *DB) Import(ctx context.Context, c *Content, replace bool, verify func(
 		}
 		return nil
 	})
+	return db.failed(err)
+}
+
+// fill fills the tables.
+func fill(ctx context.Context, conn *session, rows map[string][][]any, replace bool) error {
+	// Whoever else writes comes before or after: not in between.
+	if err := conn.exec(ctx, "SELECT pullgate.count()"); err != nil {
+		return err
+	}
+	names := []string{"pullgate.rules"}
+	for _, t := range tables {
+		names = append(names, "pullgate."+t.name)
+	}
+	there, err := conn.one(ctx, "SELECT EXISTS (SELECT FROM "+strings.Join(names, ") OR EXISTS (SELECT FROM ")+")")
+	if err != nil {
+		return err
+	}
+	if there[0] == "t" {
+		if !replace {
+			return ErrNotEmpty
+		}
+		if err := conn.exec(ctx, "TRUNCATE "+strings.Join(names, ", ")); err != nil {
+			return err
+		}
+	}
+	for i := range tables {
+		t := &tables[i]
+		if err := conn.copy(ctx, "pullgate."+t.name, t.names(), rows[t.name]); err != nil {
+			return err
+		}
+	}
+	if err := conn.copy(ctx, "pullgate.rules", []string{"id", "text"}, rows["rules"]); err != nil {
+		return err
+	}
+	return conn.exec(ctx, "ANALYZE "+strings.Join(names, ", "))
 }
 
 // rows are the rows of all documents, by table.
@@ -153,10 +160,10 @@ func (db *DB) Export(ctx context.Context) (*Content, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
+	defer conn.disconnect()
 	c := &Content{}
-	err = db.inSnapshot(ctx, conn, func(ctx context.Context, tx pgx.Tx, alive func()) error {
-		r := &reader{ctx: ctx, tx: tx, alive: alive}
+	err = db.inSnapshot(ctx, conn, func(ctx context.Context, alive func()) error {
+		r := &reader{ctx: ctx, conn: conn, alive: alive}
 		for i := range tables {
 			if t := &tables[i]; t.kind != "" {
 				err := r.documents(t, "true", "true", func(doc license.Raw) error {

@@ -273,7 +273,7 @@ func TestEveryFieldHasAColumn(t *testing.T) {
 	url := filled(t, map[string]string{"every.yaml": every})
 	conn, err := pgx.Connect(t.Context(), url)
 	must(t, err)
-	defer disconnect(conn)
+	defer func() { _ = conn.Close(t.Context()) }()
 	for i := range tables {
 		for _, c := range tables[i].columns {
 			var n int

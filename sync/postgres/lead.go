@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // ErrNotLeader means that another publisher was elected since.
@@ -30,7 +29,7 @@ type Lease struct {
 	fence int64
 
 	mu   sync.Mutex // held while conn is used
-	conn *pgx.Conn
+	conn *session
 	lost chan struct{}
 	stop context.CancelFunc
 	done chan struct{}
@@ -50,7 +49,7 @@ func (db *DB) Lead(ctx context.Context, name string) (*Lease, error) {
 	for {
 		got, err := db.elect(ctx, conn, name)
 		if err != nil {
-			disconnect(conn)
+			conn.disconnect()
 			return nil, err
 		}
 		if got {
@@ -62,7 +61,7 @@ func (db *DB) Lead(ctx context.Context, name string) (*Lease, error) {
 
 // candidate is a session that the server ends when it hears nothing from it, also in the middle of
 // a transaction, whose locks would hold up the next leader.
-func (db *DB) candidate(ctx context.Context) (*pgx.Conn, error) {
+func (db *DB) candidate(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, db.term)
 	defer cancel()
 	conn, err := db.connect(ctx)
@@ -70,26 +69,26 @@ func (db *DB) candidate(ctx context.Context) (*pgx.Conn, error) {
 		return nil, err
 	}
 	if err = checkSchema(ctx, conn); err == nil {
-		_, err = conn.Exec(ctx, fmt.Sprintf("SET idle_session_timeout = %d; SET idle_in_transaction_session_timeout = %[1]d; SET statement_timeout = %[1]d",
-			db.term.Milliseconds()), pgx.QueryExecModeSimpleProtocol)
+		err = conn.exec(ctx, fmt.Sprintf("SET idle_session_timeout = %d; SET idle_in_transaction_session_timeout = %[1]d; SET statement_timeout = %[1]d",
+			db.term.Milliseconds()))
 	}
 	if err != nil {
-		disconnect(conn)
+		conn.disconnect()
 		return nil, db.failed(err)
 	}
 	return conn, nil
 }
 
 // elect takes the lock, if nobody has it.
-func (db *DB) elect(ctx context.Context, conn *pgx.Conn, name string) (got bool, err error) {
+func (db *DB) elect(ctx context.Context, conn *session, name string) (got bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, db.term)
 	defer cancel()
-	err = conn.QueryRow(ctx, "SELECT pg_try_advisory_lock(hashtextextended('pullgate.lead.' || $1, 0))", name).Scan(&got)
-	return got, db.failed(err)
+	row, err := conn.one(ctx, "SELECT pg_try_advisory_lock(hashtextextended('pullgate.lead.' || $1, 0))", name)
+	return err == nil && row[0] == "t", db.failed(err)
 }
 
 // lease writes the next fence and begins to be heard of.
-func (db *DB) lease(ctx context.Context, conn *pgx.Conn, name string) (*Lease, error) {
+func (db *DB) lease(ctx context.Context, conn *session, name string) (*Lease, error) {
 	first, cancel := context.WithTimeout(ctx, db.term)
 	defer cancel()
 	holder, err := os.Hostname()
@@ -97,11 +96,14 @@ func (db *DB) lease(ctx context.Context, conn *pgx.Conn, name string) (*Lease, e
 		holder = "unknown"
 	}
 	l := &Lease{db: db, name: name, conn: conn, lost: make(chan struct{}), done: make(chan struct{})}
-	err = conn.QueryRow(first, `INSERT INTO pullgate.leaders AS l (name, fence, holder) VALUES ($1, 1, $2)
+	row, err := conn.one(first, `INSERT INTO pullgate.leaders AS l (name, fence, holder) VALUES ($1, 1, $2)
 		ON CONFLICT (name) DO UPDATE SET fence = l.fence + 1, holder = excluded.holder, since = now() RETURNING fence`,
-		name, fmt.Sprintf("%s/%d", holder, os.Getpid())).Scan(&l.fence)
+		name, fmt.Sprintf("%s/%d", holder, os.Getpid()))
+	if err == nil {
+		l.fence, err = strconv.ParseInt(row[0], 10, 64)
+	}
 	if err != nil {
-		disconnect(conn)
+		conn.disconnect()
 		return nil, db.failed(err)
 	}
 	// It outlives ctx, which is only how long to wait.
@@ -120,7 +122,7 @@ func (l *Lease) beat(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err := l.fenced(ctx, func(context.Context, pgx.Tx) error { return nil }); err != nil {
+		if err := l.fenced(ctx, func(context.Context) error { return nil }); err != nil {
 			return
 		}
 	}
@@ -136,28 +138,39 @@ func (l *Lease) Lost() <-chan struct{} { return l.lost }
 func (l *Lease) Close() {
 	l.stop()
 	<-l.done
-	disconnect(l.conn)
+	l.conn.disconnect()
 }
 
 // Reserve hands out the serial for the next bundle of a name: more than any that was handed out for
 // it before, and at least atLeast. It is ErrNotLeader when another leader was elected since, however long
 // ago this one was; then nothing was handed out, and Lost is or will be closed.
 func (l *Lease) Reserve(ctx context.Context, bundle string, atLeast int64) (serial int64, err error) {
-	err = l.fenced(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `INSERT INTO pullgate.publications (name, serial, fence)
+	err = l.fenced(ctx, func(ctx context.Context) error {
+		row, err := l.conn.one(ctx, `INSERT INTO pullgate.publications (name, serial, fence)
 			SELECT $1::text, greatest(coalesce(max(serial), 0) + 1, $2::bigint), $3::bigint FROM pullgate.publications WHERE name = $1::text
-			RETURNING serial`, bundle, atLeast, l.fence).Scan(&serial)
+			RETURNING serial`, bundle, number(atLeast), number(l.fence))
+		if err == nil {
+			serial, err = strconv.ParseInt(row[0], 10, 64)
+		}
+		return err
 	})
-	return serial, err
+	if err != nil {
+		return 0, err
+	}
+	return serial, nil
+}
+
+func number(n int64) string {
+	return strconv.FormatInt(n, 10)
 }
 
 // Published records that the bundle with a reserved serial is given out from now on, with the
 // revision of its content. Call it before anybody can get it: ErrNotLeader means that nobody may.
 func (l *Lease) Published(ctx context.Context, bundle string, serial int64, revision string) error {
-	return l.fenced(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		done, err := tx.Exec(ctx, `UPDATE pullgate.publications SET revision = $3, published_at = now()
-			WHERE name = $1 AND serial = $2 AND fence = $4 AND published_at IS NULL`, bundle, serial, revision, l.fence)
-		if err == nil && done.RowsAffected() != 1 {
+	return l.fenced(ctx, func(ctx context.Context) error {
+		_, err := l.conn.one(ctx, `UPDATE pullgate.publications SET revision = $3, published_at = now()
+			WHERE name = $1 AND serial = $2::bigint AND fence = $4::bigint AND published_at IS NULL RETURNING serial`, bundle, number(serial), revision, number(l.fence))
+		if errors.Is(err, errNoRow) {
 			err = fmt.Errorf("the serial %d of the bundle %s was not reserved by this publisher", serial, bundle)
 		}
 		return err
@@ -166,20 +179,20 @@ func (l *Lease) Published(ctx context.Context, bundle string, serial int64, revi
 
 // fenced runs a function in a transaction of the leader. No other leader is elected before it ends:
 // an election changes the row that it holds.
-func (l *Lease) fenced(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
+func (l *Lease) fenced(ctx context.Context, f func(context.Context) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, l.db.term/2)
 	defer cancel()
-	err := pgx.BeginFunc(ctx, l.conn, func(tx pgx.Tx) error {
-		var fence int64
-		if err := tx.QueryRow(ctx, "SELECT fence FROM pullgate.leaders WHERE name = $1 FOR UPDATE", l.name).Scan(&fence); err != nil {
+	err := l.conn.transaction(ctx, "", func() error {
+		row, err := l.conn.one(ctx, "SELECT fence FROM pullgate.leaders WHERE name = $1 FOR UPDATE", l.name)
+		if err != nil {
 			return err
 		}
-		if fence != l.fence {
+		if row[0] != number(l.fence) {
 			return ErrNotLeader
 		}
-		return f(ctx, tx)
+		return f(ctx)
 	})
 	switch {
 	case err == nil || errors.Is(err, ErrNotLeader):
@@ -203,15 +216,22 @@ func (db *DB) LastPublished(ctx context.Context, bundle string) (*Publication, e
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
-	p := &Publication{Name: bundle}
-	err = conn.QueryRow(ctx, `SELECT serial, revision, fence, published_at FROM pullgate.publications
-		WHERE name = $1 AND published_at IS NOT NULL ORDER BY serial DESC LIMIT 1`, bundle).Scan(&p.Serial, &p.Revision, &p.Fence, &p.At)
-	if errors.Is(err, pgx.ErrNoRows) {
+	defer conn.disconnect()
+	row, err := conn.one(ctx, `SELECT serial, revision, fence, extract(epoch FROM published_at)::bigint FROM pullgate.publications
+		WHERE name = $1 AND published_at IS NOT NULL ORDER BY serial DESC LIMIT 1`, bundle)
+	if errors.Is(err, errNoRow) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, db.failed(err)
 	}
+	p := &Publication{Name: bundle, Revision: row[1]}
+	var at int64
+	for i, n := range map[int]*int64{0: &p.Serial, 2: &p.Fence, 3: &at} {
+		if *n, err = strconv.ParseInt(row[i], 10, 64); err != nil {
+			return nil, db.failed(err)
+		}
+	}
+	p.At = time.Unix(at, 0)
 	return p, nil
 }

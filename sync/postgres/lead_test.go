@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 )
 
 const revision = "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"
@@ -148,12 +146,11 @@ func TestLeaderFrozenWhileItReserves(t *testing.T) {
 	p := newProxy(t)
 	frozen := lead(t, candidate(t, p.through(t, url)))
 	var next *Lease
-	err := frozen.fenced(t.Context(), func(ctx context.Context, tx pgx.Tx) error {
+	err := frozen.fenced(t.Context(), func(ctx context.Context) error {
 		p.stalled.Store(true)
 		next = lead(t, candidate(t, url))
 		p.stalled.Store(false)
-		_, err := tx.Exec(context.Background(), "INSERT INTO pullgate.publications (name, serial, fence) VALUES ('default', 1, 1)")
-		return err
+		return frozen.conn.exec(context.Background(), "INSERT INTO pullgate.publications (name, serial, fence) VALUES ('default', 1, 1)")
 	})
 	if !errors.Is(err, ErrNotLeader) {
 		t.Errorf("error %v", err)
@@ -168,7 +165,7 @@ func TestOlderFenceIsRefused(t *testing.T) {
 	url := database(t)
 	old := lead(t, candidate(t, url))
 	old.mu.Lock()
-	_, err := old.conn.Exec(t.Context(), "SELECT pg_advisory_unlock_all()")
+	err := old.conn.exec(t.Context(), "SELECT pg_advisory_unlock_all()")
 	old.mu.Unlock()
 	must(t, err)
 	next := lead(t, candidate(t, url))

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"regexp"
 	"strconv"
-
-	"github.com/jackc/pgx/v5"
 )
 
 //go:embed migrations/*.sql
@@ -58,40 +56,49 @@ func schema() (int, error) {
 // Migrate makes or upgrades the tables, all or nothing, and returns the numbers of the schema
 // before (0: there was none) and after. Its user must be their owner.
 func (db *DB) Migrate(ctx context.Context) (before, after int, err error) {
-	err = db.write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		before, after, err = migrate(ctx, tx)
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer conn.disconnect()
+	err = conn.transaction(ctx, "", func() error {
+		before, after, err = migrate(ctx, conn)
 		return err
 	})
-	return before, after, err
+	return before, after, db.failed(err)
 }
 
-func migrate(ctx context.Context, tx pgx.Tx) (before, after int, err error) {
+func migrate(ctx context.Context, conn *session) (before, after int, err error) {
 	list, err := readMigrations()
 	if err != nil {
 		return 0, 0, err
 	}
 	// Two at once: the second waits and finds it done.
-	if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('pullgate.migrate', 0))"); err != nil {
+	if err := conn.exec(ctx, "SELECT pg_advisory_xact_lock(hashtextextended('pullgate.migrate', 0))"); err != nil {
 		return 0, 0, err
 	}
 	// A schema that is there need not be made: its owner may have no right to make one.
-	if _, err := tx.Exec(ctx, `
+	if err := conn.exec(ctx, `
 		DO $$ BEGIN IF to_regnamespace('pullgate') IS NULL THEN CREATE SCHEMA pullgate; END IF; END $$;
 		CREATE TABLE IF NOT EXISTS pullgate.migrations (number int PRIMARY KEY, oldest_reader int NOT NULL, at timestamptz NOT NULL DEFAULT now());
-		COMMENT ON TABLE pullgate.migrations IS 'Steps of this schema that were made. Do not edit.'`, pgx.QueryExecModeSimpleProtocol); err != nil {
+		COMMENT ON TABLE pullgate.migrations IS 'Steps of this schema that were made. Do not edit.'`); err != nil {
 		return 0, 0, err
 	}
-	if err := tx.QueryRow(ctx, "SELECT coalesce(max(number), 0) FROM pullgate.migrations").Scan(&before); err != nil {
+	row, err := conn.one(ctx, "SELECT coalesce(max(number), 0) FROM pullgate.migrations")
+	if err == nil {
+		before, err = strconv.Atoi(row[0])
+	}
+	if err != nil {
 		return 0, 0, err
 	}
 	for _, m := range list {
 		if m.number <= before {
 			continue
 		}
-		if _, err := tx.Exec(ctx, m.sql, pgx.QueryExecModeSimpleProtocol); err != nil {
+		if err := conn.exec(ctx, m.sql); err != nil {
 			return 0, 0, fmt.Errorf("schema %d: %w", m.number, err)
 		}
-		if _, err := tx.Exec(ctx, "INSERT INTO pullgate.migrations (number, oldest_reader) VALUES ($1, $2)", m.number, m.oldest); err != nil {
+		if err := conn.exec(ctx, fmt.Sprintf("INSERT INTO pullgate.migrations (number, oldest_reader) VALUES (%d, %d)", m.number, m.oldest)); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -99,20 +106,22 @@ func migrate(ctx context.Context, tx pgx.Tx) (before, after int, err error) {
 }
 
 // checkSchema refuses a schema that this pullgate cannot read.
-func checkSchema(ctx context.Context, q querier) error {
-	var there bool
-	if err := q.QueryRow(ctx, "SELECT to_regclass('pullgate.migrations') IS NOT NULL").Scan(&there); err != nil {
+func checkSchema(ctx context.Context, conn *session) error {
+	there, err := conn.one(ctx, "SELECT to_regclass('pullgate.migrations') IS NOT NULL")
+	if err != nil {
 		return err
 	}
-	if !there {
+	if there[0] != "t" {
 		return errors.New("the database has no tables of pullgate: `pullgate licenses import DIR --to URL` makes them and fills them, `pullgate licenses migrate --to URL` makes them")
 	}
-	var number, oldest int
-	if err := q.QueryRow(ctx, "SELECT coalesce(max(number), 0), coalesce(max(oldest_reader), 0) FROM pullgate.migrations").Scan(&number, &oldest); err != nil {
+	row, err := conn.one(ctx, "SELECT coalesce(max(number), 0), coalesce(max(oldest_reader), 0) FROM pullgate.migrations")
+	if err != nil {
 		return err
 	}
-	mine, err := schema()
-	switch {
+	number, err1 := strconv.Atoi(row[0])
+	oldest, err2 := strconv.Atoi(row[1])
+	mine, err3 := schema()
+	switch err := errors.Join(err1, err2, err3); {
 	case err != nil:
 		return err
 	case number < mine:

@@ -20,7 +20,7 @@ func TestReadingChangesIsReadingEverything(t *testing.T) {
 	db := open(t, url)
 	conn, err := pgx.Connect(t.Context(), url)
 	must(t, err)
-	defer disconnect(conn)
+	defer conn.Close(context.Background())
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	r := rand.New(rand.NewPCG(seed, 0))
@@ -122,7 +122,7 @@ func TestRevisionsBecomeVisibleInTheirOrder(t *testing.T) {
 			t.Error(err)
 			return
 		}
-		defer disconnect(conn)
+		defer conn.Close(context.Background())
 		var before map[string]int64
 		var at int64
 		snapshots := 0
@@ -188,7 +188,7 @@ func edit(t *testing.T, url string, i, writers, edits int) {
 		t.Error(err)
 		return
 	}
-	defer disconnect(conn)
+	defer conn.Close(context.Background())
 	for n := 1; n <= edits; n++ {
 		err := pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 			touch := func() error {

@@ -20,7 +20,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
@@ -41,7 +40,7 @@ type Config struct {
 // but while a method runs, and that of a Lease.
 type DB struct {
 	cfg           Config
-	conn          *pgx.ConnConfig
+	conn          *pgconn.Config
 	poll, timeout time.Duration
 	term, retry   time.Duration // of elections
 	deaf          bool          // without the server's notices, for tests
@@ -68,7 +67,7 @@ func Open(cfg Config) (*DB, error) {
 	if _, has := u.User.Password(); has || u.Query().Has("password") || u.Query().Has("sslpassword") {
 		return nil, errors.New("the URL of the database holds a password, which others see in the list of processes: put it into a file (PGPASSFILE or ~/.pgpass, a line HOST:PORT:DATABASE:USER:PASSWORD) or into PGPASSWORD, and replace it if it was in use")
 	}
-	conn, err := pgx.ParseConfig(cfg.URL)
+	conn, err := pgconn.ParseConfig(cfg.URL)
 	if err != nil {
 		if parse, ok := errors.AsType[*pgconn.ParseConfigError](err); ok && parse.Unwrap() != nil {
 			err = parse.Unwrap() // without the URL
@@ -85,8 +84,6 @@ func Open(cfg Config) (*DB, error) {
 	if db.timeout <= 0 {
 		db.timeout = 30 * time.Second
 	}
-	// Every value comes and goes as text, and nothing is kept on the server between statements.
-	conn.DefaultQueryExecMode = pgx.QueryExecModeExec
 	conn.ConnectTimeout = db.timeout
 	set := func(name, value string) {
 		if _, has := conn.RuntimeParams[name]; !has {
@@ -134,20 +131,14 @@ func (db *DB) String() string {
 }
 
 // connect opens a connection that is the caller's to close.
-func (db *DB) connect(ctx context.Context) (*pgx.Conn, error) {
+func (db *DB) connect(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, db.timeout)
 	defer cancel()
-	conn, err := pgx.ConnectConfig(ctx, db.conn.Copy())
+	conn, err := connect(ctx, db.conn)
 	if err != nil {
 		return nil, db.failed(err)
 	}
 	return conn, nil
-}
-
-func disconnect(conn *pgx.Conn) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	_ = conn.Close(ctx) // nothing is lost with it
 }
 
 // failed says which database an error is about. Errors of the server come with its hint.
@@ -168,21 +159,4 @@ func (db *DB) failed(err error) error {
 		err = fmt.Errorf("%s: %w", lost.Op, lost.Err) // without the port of this side, which is another each time
 	}
 	return fmt.Errorf("PostgreSQL %s: %w", db, err)
-}
-
-// write runs a function in one transaction, on a connection of its own.
-func (db *DB) write(ctx context.Context, f func(context.Context, pgx.Tx) error) error {
-	conn, err := db.connect(ctx)
-	if err != nil {
-		return err
-	}
-	defer disconnect(conn)
-	tx, err := conn.Begin(ctx)
-	if err != nil {
-		return db.failed(err)
-	}
-	if err := f(ctx, tx); err != nil {
-		return db.failed(err) // closing the connection takes everything back
-	}
-	return db.failed(tx.Commit(ctx))
 }

@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/source"
@@ -41,12 +40,12 @@ func (db *DB) Load(ctx context.Context) (*source.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer disconnect(conn)
+	defer conn.disconnect()
 	return db.read(ctx, conn)
 }
 
 // read reads what has changed, if anything has.
-func (db *DB) read(ctx context.Context, conn *pgx.Conn) (*source.Snapshot, error) {
+func (db *DB) read(ctx context.Context, conn *session) (*source.Snapshot, error) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	next, err := db.snapshot(ctx, conn, db.last)
@@ -65,9 +64,9 @@ func (db *DB) read(ctx context.Context, conn *pgx.Conn) (*source.Snapshot, error
 
 // snapshot reads what has changed since last. The error is that nothing could be read; what is
 // wrong with what was read is in the state.
-func (db *DB) snapshot(ctx context.Context, conn *pgx.Conn, last state) (next state, err error) {
-	err = db.inSnapshot(ctx, conn, func(ctx context.Context, tx pgx.Tx, alive func()) (err error) {
-		next, err = readIn(ctx, tx, last, alive)
+func (db *DB) snapshot(ctx context.Context, conn *session, last state) (next state, err error) {
+	err = db.inSnapshot(ctx, conn, func(ctx context.Context, alive func()) (err error) {
+		next, err = readIn(ctx, conn, last, alive)
 		return err
 	})
 	return next, err
@@ -75,22 +74,22 @@ func (db *DB) snapshot(ctx context.Context, conn *pgx.Conn, last state) (next st
 
 // inSnapshot runs a function in one repeatable read. Its error is that of the function, or says that
 // the snapshot is not to be believed.
-func (db *DB) inSnapshot(ctx context.Context, conn *pgx.Conn, f func(ctx context.Context, tx pgx.Tx, alive func()) error) error {
+func (db *DB) inSnapshot(ctx context.Context, conn *session, f func(ctx context.Context, alive func()) error) error {
 	ctx, alive, stop := db.patient(ctx)
 	defer stop()
 	err := checkSchema(ctx, conn)
 	if err == nil {
-		err = pgx.BeginTxFunc(ctx, conn, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
+		err = conn.transaction(ctx, "ISOLATION LEVEL REPEATABLE READ READ ONLY", func() error {
 			// A table that was truncated looks empty also to transactions that began before; so all are
 			// held before the first look.
 			names := []string{"pullgate.rules"}
 			for _, t := range tables {
 				names = append(names, "pullgate."+t.name)
 			}
-			if _, err := tx.Exec(ctx, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE"); err != nil {
+			if err := conn.exec(ctx, "LOCK TABLE "+strings.Join(names, ", ")+" IN ACCESS SHARE MODE"); err != nil {
 				return err
 			}
-			return f(ctx, tx, alive)
+			return f(ctx, alive)
 		})
 	}
 	if why := context.Cause(ctx); err != nil && why != nil {
@@ -109,9 +108,9 @@ func (db *DB) patient(ctx context.Context) (_ context.Context, alive, stop func(
 }
 
 // readIn reads what has changed since last, or everything.
-func readIn(ctx context.Context, tx pgx.Tx, last state, alive func()) (state, error) {
-	r := &reader{ctx: ctx, tx: tx, alive: alive}
-	at, horizon, err := where(ctx, tx)
+func readIn(ctx context.Context, conn *session, last state, alive func()) (state, error) {
+	r := &reader{ctx: ctx, conn: conn, alive: alive}
+	at, horizon, err := where(ctx, conn)
 	if err != nil {
 		return last, err
 	}
@@ -153,48 +152,45 @@ func (p position) hash() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// querier is a connection or a transaction.
-type querier interface {
-	QueryRow(ctx context.Context, query string, args ...any) pgx.Row
-}
-
 // where is the position of a transaction, and the revision before which nobody knows what is gone.
-func where(ctx context.Context, q querier) (at position, horizon int64, err error) {
-	err = q.QueryRow(ctx, `SELECT revision, horizon, concat_ws(' ', lineage, 'pullgate.revision'::regclass::oid,
+func where(ctx context.Context, conn *session) (at position, horizon int64, err error) {
+	row, err := conn.one(ctx, `SELECT revision, horizon, concat_ws(' ', lineage, 'pullgate.revision'::regclass::oid,
 		(SELECT oid FROM pg_database WHERE datname = current_database()), extract(epoch FROM pg_postmaster_start_time()))
-		FROM pullgate.revision`).Scan(&at.revision, &horizon, &at.history)
+		FROM pullgate.revision`)
+	if err != nil {
+		return at, 0, err
+	}
+	at.history = row[2]
+	at.revision, err = strconv.ParseInt(row[0], 10, 64)
+	if err == nil {
+		horizon, err = strconv.ParseInt(row[1], 10, 64)
+	}
 	return at, horizon, err
 }
 
 // reader reads in one transaction.
 type reader struct {
 	ctx   context.Context
-	tx    pgx.Tx
+	conn  *session
 	alive func()
 }
 
 // each calls f with every row of a query, as text; f must not keep it.
-func (r *reader) each(f func(row [][]byte) error, query string, args ...any) error {
-	rows, err := r.tx.Query(r.ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for n := 0; rows.Next(); n++ {
-		if n%256 == 0 {
+func (r *reader) each(f func(row [][]byte) error, query string, args ...string) error {
+	n := 0
+	_, err := r.conn.each(r.ctx, func(row [][]byte) error {
+		if n++; n%256 == 0 {
 			r.alive()
 		}
-		if err := f(rows.RawValues()); err != nil {
-			return err
-		}
-	}
+		return f(row)
+	}, query, args...)
 	r.alive()
-	return rows.Err()
+	return err
 }
 
 // documents calls f with the documents of a table's rows that a condition names, in order of ids.
 // Customers come with the keys that another one names.
-func (r *reader) documents(t *table, rows, keys string, f func(license.Raw) error, args ...any) error {
+func (r *reader) documents(t *table, rows, keys string, f func(license.Raw) error, args ...string) error {
 	of := map[string][]any{}
 	if t.name == "customers" {
 		k := tableNamed("keys")
@@ -303,19 +299,19 @@ func withoutTests(rules map[string][]byte) map[string][]byte {
 // changes are the conditions under which a document is not what it was at revision $1, where that
 // is more than its own row's revision. Licenses are read again with what they depend on.
 var changes = map[string]string{
-	"customers": `t.id IN (SELECT id FROM pullgate.customers WHERE rev > $1 UNION SELECT customer FROM pullgate.keys WHERE rev > $1
-		UNION SELECT id FROM pullgate.deletions WHERE rev > $1 AND kind = 'keys')`,
-	"keys": `t.customer IN (SELECT id FROM pullgate.customers WHERE rev > $1 UNION SELECT customer FROM pullgate.keys WHERE rev > $1
-		UNION SELECT id FROM pullgate.deletions WHERE rev > $1 AND kind = 'keys')`,
-	"licenses": `t.id IN (SELECT id FROM pullgate.licenses WHERE rev > $1
-		UNION SELECT l.id FROM pullgate.licenses l JOIN pullgate.customers c ON c.id = l.customer WHERE c.rev > $1
-		UNION SELECT l.id FROM pullgate.licenses l JOIN pullgate.plans p ON p.id = l.plan WHERE p.rev > $1)`,
+	"customers": `t.id IN (SELECT id FROM pullgate.customers WHERE rev > $1::bigint UNION SELECT customer FROM pullgate.keys WHERE rev > $1::bigint
+		UNION SELECT id FROM pullgate.deletions WHERE rev > $1::bigint AND kind = 'keys')`,
+	"keys": `t.customer IN (SELECT id FROM pullgate.customers WHERE rev > $1::bigint UNION SELECT customer FROM pullgate.keys WHERE rev > $1::bigint
+		UNION SELECT id FROM pullgate.deletions WHERE rev > $1::bigint AND kind = 'keys')`,
+	"licenses": `t.id IN (SELECT id FROM pullgate.licenses WHERE rev > $1::bigint
+		UNION SELECT l.id FROM pullgate.licenses l JOIN pullgate.customers c ON c.id = l.customer WHERE c.rev > $1::bigint
+		UNION SELECT l.id FROM pullgate.licenses l JOIN pullgate.plans p ON p.id = l.plan WHERE p.rev > $1::bigint)`,
 }
 
 // edited reads what has changed since the last good snapshot. It gives nil when only everything can
 // tell. A snapshot without a hash says something else than the last one.
 func (r *reader) edited(last state) (*source.Snapshot, error) {
-	since := last.good.revision
+	since := strconv.FormatInt(last.good.revision, 10)
 	var gone []string
 	rulesChanged := false
 	err := r.each(func(row [][]byte) error {
@@ -327,7 +323,7 @@ func (r *reader) edited(last state) (*source.Snapshot, error) {
 			gone = append(gone, kind+"/"+string(row[1]))
 		}
 		return nil
-	}, "SELECT kind, id FROM pullgate.deletions WHERE rev > $1", since)
+	}, "SELECT kind, id FROM pullgate.deletions WHERE rev > $1::bigint", since)
 	if err != nil {
 		return nil, err
 	}
@@ -339,13 +335,13 @@ func (r *reader) edited(last state) (*source.Snapshot, error) {
 		}
 		condition := changes[t.name]
 		if condition == "" {
-			condition = "t.rev > $1"
+			condition = "t.rev > $1::bigint"
 		}
 		if err := r.documents(t, condition, changes["keys"], p.add, since); err != nil {
 			return nil, err
 		}
 	}
-	err = r.each(func([][]byte) error { rulesChanged = true; return nil }, "SELECT FROM pullgate.rules WHERE rev > $1 LIMIT 1", since)
+	err = r.each(func([][]byte) error { rulesChanged = true; return nil }, "SELECT FROM pullgate.rules WHERE rev > $1::bigint LIMIT 1", since)
 	if err != nil {
 		return nil, err
 	}

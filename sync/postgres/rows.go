@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pullgate/pullgate/bundle/license"
@@ -67,7 +68,7 @@ func (c codec) field(text string) (any, error) {
 		}
 		return v, nil
 	case asBool:
-		return text == "true", nil
+		return text == "true", nil // as the column is cast to text
 	case asStatus:
 		if text == "active" {
 			return nil, nil
@@ -149,10 +150,11 @@ func (c codec) column(v any) (any, error) {
 	}
 	switch c {
 	case asData:
-		return appendJSON(nil, v)
+		text, err := appendJSON(nil, v)
+		return string(text), err
 	case asBool:
 		if b, ok := v.(bool); ok {
-			return b, nil
+			return strconv.FormatBool(b), nil
 		}
 	default:
 		if s, ok := v.(string); ok {

@@ -6,8 +6,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/pullgate/pullgate/sync/source"
 )
 
@@ -58,9 +56,9 @@ func (db *DB) follow(ctx context.Context, tell func(*source.Snapshot, error)) er
 	if err != nil {
 		return err
 	}
-	defer disconnect(conn)
+	defer conn.disconnect()
 	if !db.deaf {
-		if _, err := conn.Exec(ctx, "LISTEN pullgate"); err != nil && conn.IsClosed() {
+		if err := conn.exec(ctx, "LISTEN pullgate"); err != nil && conn.IsClosed() {
 			return db.failed(err) // else the server gives no notices, as a standby does
 		}
 	}
@@ -84,10 +82,10 @@ func (db *DB) follow(ctx context.Context, tell func(*source.Snapshot, error)) er
 }
 
 // notice waits for a notice, but not longer than Poll.
-func (db *DB) notice(ctx context.Context, conn *pgx.Conn) error {
+func (db *DB) notice(ctx context.Context, conn *session) error {
 	poll, cancel := context.WithTimeout(ctx, db.poll)
 	defer cancel()
-	_, err := conn.WaitForNotification(poll)
+	_, err := conn.notice(poll)
 	if err != nil && (conn.IsClosed() || ctx.Err() != nil) {
 		return db.failed(err)
 	}
@@ -95,7 +93,7 @@ func (db *DB) notice(ctx context.Context, conn *pgx.Conn) error {
 }
 
 // moved reports whether the database is where it was not read yet.
-func (db *DB) moved(ctx context.Context, conn *pgx.Conn) (bool, error) {
+func (db *DB) moved(ctx context.Context, conn *session) (bool, error) {
 	ctx, _, stop := db.patient(ctx)
 	defer stop()
 	at, _, err := where(ctx, conn)

@@ -130,7 +130,7 @@ var edits = []struct {
 // the last good set stays.
 func TestEveryKindOfEditCounts(t *testing.T) {
 	running(t)
-	execute(t, server.process.URL("postgres", "postgres"), "CREATE DATABASE small TEMPLATE empty")
+	execute(t, server.process.URL("postgres", "postgres"), "DROP DATABASE IF EXISTS small", "CREATE DATABASE small TEMPLATE empty")
 	must(t, open(t, server.process.URL("postgres", "small")).Import(t.Context(), content(t, small()), false, nil))
 	for _, deaf := range []bool{false, true} {
 		for i, e := range edits {
@@ -312,7 +312,7 @@ func TestTruncateIsNeverSeenHalf(t *testing.T) {
 		if err != nil {
 			return
 		}
-		defer disconnect(conn)
+		defer conn.Close(context.Background())
 		for n := 0; ctx.Err() == nil; n++ {
 			_, _ = conn.Exec(ctx, fmt.Sprintf(`BEGIN; TRUNCATE pullgate.customers CASCADE; INSERT INTO pullgate.customers (id) VALUES ('x%[1]d'), ('y%[1]d'); COMMIT`, n), pgx.QueryExecModeSimpleProtocol)
 		}
@@ -331,5 +331,28 @@ func TestTruncateIsNeverSeenHalf(t *testing.T) {
 	<-done
 	if len(seen) < 5 {
 		t.Errorf("only %d states were seen", len(seen))
+	}
+}
+
+// Notices that come while something else is read count too.
+func TestNoNoticeIsLost(t *testing.T) {
+	url := filled(t, small())
+	db := open(t, url)
+	db.poll = time.Hour
+	w := watch(t, db)
+	w.says("a b")
+	conn, err := pgx.Connect(t.Context(), url)
+	must(t, err)
+	defer func() { _ = conn.Close(t.Context()) }()
+	const last = 200
+	for n := range last + 1 {
+		_, err := conn.Exec(t.Context(), "UPDATE pullgate.customers SET name = $1 WHERE id = 'a'", fmt.Sprint(n))
+		must(t, err)
+	}
+	for reports := 1; ; reports++ {
+		if r := w.next(20 * time.Second); r.snap.Set.Customer("a").Name == fmt.Sprint(last) {
+			t.Logf("%d reports", reports)
+			return
+		}
 	}
 }
