@@ -32,6 +32,7 @@ var mayImport = map[string][]string{
 	"bundle/compile": {"bundle", "bundle/index", "bundle/license", "policies", "policies/version"},
 	"bundle/serve":   {"bundle"},
 	"sync/pull":      {"bundle"},
+	"sync/tombstone": {"bundle", "bundle/index"},
 	"sync/source":    {"bundle/license"},
 	"sync/postgres":  {"bundle/license", "sync/source"},
 	"sync/publish":   {"bundle", "bundle/compile", "bundle/index", "bundle/license", "bundle/serve", "policies", "policies/version", "sync/catalog", "sync/source"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"authz/reply":      {"authz"},
 	"authz/audit":      {"authz"},
 	"authz/engine":     {"authz", "bundle", "bundle/index", "policies", "policies/version"},
-	"authz/redisstore": {"authz"},
+	"authz/redisstore": {"authz"}, // sync/tombstone says what its tombstones are
 	"authz/memstore":   {"authz"},
 	"authz/upstream":   {"authz"},
 	"authz/token":      {"authz", "authz/classify", "authz/reply"},
@@ -58,7 +59,7 @@ var mayImport = map[string][]string{
 		"authz", "authz/audit", "authz/authztest", "authz/classify", "authz/console", "authz/engine", "authz/envoy", "authz/forward",
 		"authz/memstore", "authz/redisstore", "authz/reply", "authz/shadow", "authz/token", "authz/upstream",
 		"bundle", "bundle/compile", "bundle/index", "bundle/license", "bundle/serve", "policies", "policies/version",
-		"sync/catalog", "sync/postgres", "sync/publish", "sync/pull", "sync/source",
+		"sync/catalog", "sync/postgres", "sync/publish", "sync/pull", "sync/source", "sync/tombstone",
 	},
 
 	"examples/peers":   nil,
