@@ -83,7 +83,7 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 		initCommand(), checkCommand(), testCommand(),
 		decideCommand(), explainCommand(), whatCanCommand(), whoCanCommand(),
 		bundleCommand(), catalogCommand(), keyCommand(), tokenCommand(),
-		licensesCommand(), rulesCommand(), serveCommand(), publishCommand(), shadowCommand(), decisionsCommand(), configCommand(), versionCommand(),
+		licensesCommand(), rulesCommand(), revokeCommand(), serveCommand(), publishCommand(), shadowCommand(), decisionsCommand(), configCommand(), versionCommand(),
 	)
 	// A command that only holds others does nothing by itself. cobra would print its help and
 	// call that a yes.

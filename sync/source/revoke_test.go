@@ -1,0 +1,148 @@
+package source
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const revocable = `# The registry.
+kind: Registry
+id: main
+hosts: [registry.acme.example]
+upstream: https://upstream.example
+---
+{kind: Product, id: app, repositories: [acme/app]}
+---
+# Acme, since 2020.
+kind: Customer
+id: acme   # as in the CRM
+name: "Acme: the first"
+keys:
+  # for CI
+  - {id: ci, hash: "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"}
+  - id: people
+    hash: "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+
+  - {id: last, hash: "sha256:cccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccccc"} # newest
+---
+{kind: Customer, id: globex, keys: [{id: ci, hash: "sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"}, {id: two, hash: "sha256:eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee"}]}
+---
+kind: License
+id: acme-app
+status: active # was suspended in March
+customer: acme
+type: subscription
+starts: 2020-01-01
+ends: 2099-12-31
+grants: [{product: app, versions: all}]
+---
+{kind: License, id: 'globex-app', customer: globex, type: perpetual, starts: 2020-01-01, ends: never, updates: forever, grants: [{product: app, versions: all}]}
+---
+kind: License
+id: globex-more
+customer: globex
+type: perpetual
+starts: 2020-01-01
+ends: never
+updates: forever
+grants: [{product: app, versions: all}]
+status:
+  suspended: {at: 2026-03-01, reason: invoice 1042}`
+
+func TestRevocationChangesOneThing(t *testing.T) {
+	at := time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
+	digest := "sha256:" + strings.Repeat("1", 64)
+	for _, c := range []struct {
+		name      string
+		r         Revocation
+		old, want string // the part of the text that is replaced, and by what; "" for an error
+		err       string
+	}{
+		{name: "customer", r: Revocation{Kind: RevokeCustomer, ID: "acme"}, old: "# as in the CRM\n", want: "# as in the CRM\nstatus: banned\n"},
+		{name: "customer on one line", r: Revocation{Kind: RevokeCustomer, ID: "globex"}, old: "id: globex, keys", want: "id: globex, status: banned, keys"},
+		{
+			name: "license with a status", r: Revocation{Kind: RevokeLicense, ID: "acme-app", At: at, Reason: "it's: a #chargeback"},
+			old: "status: active #", want: "status: {revoked: {at: 2026-11-01T12:00:00Z, reason: 'it''s: a #chargeback'}} #",
+		},
+		{
+			name: "license on one line", r: Revocation{Kind: RevokeLicense, ID: "globex-app", At: at},
+			old: "id: 'globex-app',", want: "id: 'globex-app', status: {revoked: {at: 2026-11-01T12:00:00Z}},",
+		},
+		{name: "license that is suspended", r: Revocation{Kind: RevokeLicense, ID: "globex-more", At: at}, err: "a.yaml:34:1: edit it by hand (status: {revoked: {at: 2026-11-01T12:00:00Z}})"},
+		{name: "first key", r: Revocation{Kind: RevokeKey, Customer: "acme", Key: "ci"}, old: "  - {id: ci, hash: \"sha256:" + strings.Repeat("a", 64) + "\"}\n", want: ""},
+		{name: "key on several lines", r: Revocation{Kind: RevokeKey, Customer: "acme", Key: "people"}, old: "  - id: people\n    hash: \"sha256:" + strings.Repeat("b", 64) + "\"\n", want: ""},
+		{name: "last key", r: Revocation{Kind: RevokeKey, Customer: "acme", Key: "last"}, old: "  - {id: last, hash: \"sha256:" + strings.Repeat("c", 64) + "\"} # newest\n", want: ""},
+		{name: "first key on one line", r: Revocation{Kind: RevokeKey, Customer: "globex", Key: "ci"}, old: "{id: ci, hash: \"sha256:" + strings.Repeat("d", 64) + "\"}, ", want: ""},
+		{name: "last key on one line", r: Revocation{Kind: RevokeKey, Customer: "globex", Key: "two"}, old: ", {id: two, hash: \"sha256:" + strings.Repeat("e", 64) + "\"}", want: ""},
+		{
+			name: "digest", r: Revocation{Kind: RevokeDigest, Registry: "main", Repository: "acme/app", Digest: digest, At: at, Reason: "CVE"},
+			old: "id: main\n", want: "id: main\nrevoked_digests: [{repository: 'acme/app', digest: '" + digest + "', at: 2026-11-01T12:00:00Z, reason: 'CVE'}]\n",
+		},
+		{name: "no such customer", r: Revocation{Kind: RevokeCustomer, ID: "acmee"}, err: `no customer "acmee"`},
+		{name: "no such key", r: Revocation{Kind: RevokeKey, Customer: "acme", Key: "x"}, err: `no key "acme/x"`},
+		{name: "no such license", r: Revocation{Kind: RevokeLicense, ID: "x"}, err: `no license "x"`},
+		{name: "no such registry", r: Revocation{Kind: RevokeDigest, Registry: "x"}, err: `no registry "x"`},
+	} {
+		for ending, newline := range map[string]string{"": "\n", ", CRLF": "\r\n"} {
+			t.Run(c.name+ending, func(t *testing.T) {
+				dir, text := t.TempDir(), strings.ReplaceAll(revocable, "\n", newline)
+				path := filepath.Join(dir, "a.yaml")
+				if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+					t.Fatal(err)
+				}
+				file, changed, err := Dir{Path: dir}.Revoke(t.Context(), c.r)
+				now, _ := os.ReadFile(path)
+				if c.err != "" {
+					if err == nil || !strings.Contains(err.Error(), c.err) || string(now) != text {
+						t.Fatalf("%v, want %q; the file is as before: %v", err, c.err, string(now) == text)
+					}
+					return
+				}
+				want := strings.Replace(text, strings.ReplaceAll(c.old, "\n", newline), strings.ReplaceAll(c.want, "\n", newline), 1)
+				if err != nil || !changed || file != "a.yaml" || want == text || string(now) != want {
+					t.Fatalf("%v %v %q\n%s", err, changed, file, now)
+				}
+				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o640 {
+					t.Errorf("%v %v", info.Mode(), err)
+				}
+				if _, err := (Dir{Path: dir}).Load(t.Context()); err != nil {
+					t.Error(err)
+				}
+				// Again: it says so already.
+				_, changed, err = Dir{Path: dir}.Revoke(t.Context(), c.r)
+				if c.r.Kind == RevokeKey {
+					if !errors.Is(err, ErrNoSuch) {
+						t.Errorf("again: %v", err)
+					}
+				} else if err != nil || changed {
+					t.Errorf("again: %v %v", changed, err)
+				}
+			})
+		}
+	}
+}
+
+func TestRevocationNeedsGoodFiles(t *testing.T) {
+	dir := t.TempDir()
+	broken := "kind: Customer\nid: acme\nfoo: 1\n"
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(broken), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := (Dir{Path: dir}).Revoke(t.Context(), Revocation{Kind: RevokeCustomer, ID: "acme"}); err == nil || !strings.Contains(err.Error(), "mended first") {
+		t.Error(err)
+	}
+	linked := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(revocable), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "a.yaml"), filepath.Join(linked, "a.yaml")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := (Dir{Path: linked}).Revoke(t.Context(), Revocation{Kind: RevokeCustomer, ID: "acme"}); err == nil || !strings.Contains(err.Error(), "symbolic link") {
+		t.Error(err)
+	}
+}
