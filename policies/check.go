@@ -133,7 +133,7 @@ func (c *checker) compileWith(compiler *ast.Compiler, others map[string]*ast.Mod
 	for file, m := range c.modules {
 		modules["rules "+file] = m
 	}
-	if compiler.Compile(modules); compiler.Failed() {
+	if Alone(func() { compiler.Compile(modules) }); compiler.Failed() {
 		c.compilerErrors(compiler.Errors)
 	}
 }

@@ -86,7 +86,7 @@ func compileModules(modules map[string][]byte) (*ast.Compiler, error) {
 		parsed[name] = m
 	}
 	c := ast.NewCompiler().WithCapabilities(capabilities).WithStrict(true).WithDefaultRegoVersion(ast.RegoV1)
-	if c.Compile(parsed); c.Failed() {
+	if policies.Alone(func() { c.Compile(parsed) }); c.Failed() {
 		return nil, c.Errors
 	}
 	return c, nil
@@ -103,15 +103,17 @@ func (p *policy) visibleQuery() string {
 
 // prepare makes a query ready whose results are terms: nothing is converted that is not read.
 func prepare(ctx context.Context, c *ast.Compiler, s *store, query string) (rego.PreparedEvalQuery, error) {
-	q, err := rego.New(
+	var q rego.PreparedEvalQuery
+	var err error
+	r := rego.New(
 		rego.Compiler(c),
 		rego.Store(s),
 		rego.Query(query),
 		rego.SetRegoVersion(ast.RegoV1),
 		rego.StrictBuiltinErrors(true),
 		rego.GenerateJSON(func(t *ast.Term, _ *rego.EvalContext) (any, error) { return t, nil }),
-	).PrepareForEval(ctx)
-	if err != nil {
+	)
+	if policies.Alone(func() { q, err = r.PrepareForEval(ctx) }); err != nil {
 		return q, fmt.Errorf("prepare %s: %w", query, err)
 	}
 	return q, nil

@@ -7,6 +7,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/dependencies"
+	"github.com/pullgate/pullgate/policies"
 )
 
 // baseRefs are the constant prefixes of all base documents that entry points read. The analysis
@@ -23,7 +24,8 @@ func baseRefs(c *ast.Compiler, entries ...string) (refs []ast.Ref, err error) {
 		if err != nil {
 			return nil, err
 		}
-		r, err := dependencies.Base(c, body)
+		var r []ast.Ref
+		policies.Alone(func() { r, err = dependencies.Base(c, body) })
 		if err != nil {
 			return nil, err
 		}

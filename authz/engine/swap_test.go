@@ -155,6 +155,28 @@ func TestActivationUnderLoad(t *testing.T) {
 	wg.Wait()
 }
 
+// Several engines of one process (a candidate beside the active one, say) are made ready at once and
+// asked meanwhile. It is the race detector that finds what OPA's compilers have in common.
+func TestEnginesAreMadeReadyAtOnce(t *testing.T) {
+	w := shop(t)
+	b := w.bundle(t)
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			a := w.asks(t, nil)
+			if err := a.engine.Activate(context.Background(), b); err != nil {
+				t.Error(err)
+			}
+			for _, r := range everything() {
+				if d := a.ask(r); d.Outcome == authz.OutcomeError {
+					t.Errorf("%s: %s", r.Kind, line(d))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestEvaluationsEndWithTheirContext(t *testing.T) {
 	w := shop(t)
 	w.modules = library(denyAll + `
