@@ -185,7 +185,7 @@ func newRig(t testing.TB, urls ...string) *rig {
 	r.cfg = Config{
 		URLs: urls, Dir: filepath.Join(t.TempDir(), "default"), Ring: ring, Wait: -1,
 		Logger: slog.New(slog.NewTextHandler(r.log, nil)),
-		limits: limits{answer: 300 * time.Millisecond, stall: 300 * time.Millisecond, first: time.Millisecond, last: 8 * time.Millisecond},
+		limits: limits{answer: 10 * time.Second, stall: 10 * time.Second, first: time.Millisecond, last: 8 * time.Millisecond},
 	}
 	r.cfg.Deliver = func(_ context.Context, b *bundle.Bundle) error {
 		if r.refuse == nil {

@@ -152,6 +152,9 @@ func TestWrongAnswersAreRefused(t *testing.T) {
 			r.open()
 			pub.has(good)
 			r.expect("", 5)
+			if tt.reason == Slow {
+				r.sources[0].source.(*httpSource).limits = limits{answer: 300 * time.Millisecond, stall: 300 * time.Millisecond}
+			}
 			pub.says(tt.answer)
 			r.round(t.Context())
 			f := r.Status().Failure
