@@ -74,7 +74,10 @@ func TestOnePublisherOfADatabaseLeads(t *testing.T) {
 
 	// Started again, the first stands by, although it has a bundle to restore.
 	third := v.publish("max_loss: 100%\n", "--licenses", db)
-	third.await("the first stands by", 10*time.Second, func() bool { _, text := third.get("/readyz"); return strings.Contains(text, "another publisher of this database leads") })
+	third.await("the first stands by", 10*time.Second, func() bool {
+		_, text := third.get("/readyz")
+		return strings.Contains(text, "another publisher of this database leads")
+	})
 	// The connection of the leader is lost: it ends rather than publish beside another.
 	v.sql(db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)`)
 	select {

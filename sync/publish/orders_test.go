@@ -320,3 +320,19 @@ func TestStandByPublishesWhenItBegins(t *testing.T) {
 		t.Errorf("serial %d after %d", got.Serial(), first.Serial()+7)
 	}
 }
+
+func TestSerialsRiseWhenTheClockIsSetBack(t *testing.T) {
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	p, e := newPublisher(t, func(c *Config) { c.Clock = func() time.Time { return now } })
+	if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	first := e.last(t, 1)
+	now = now.Add(-time.Hour)
+	if err := p.SetLicenses(t.Context(), licenses(t, ">=2.0.0", 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	if second := e.last(t, 2); second.Serial() != first.Serial()+1 {
+		t.Errorf("serial %d after %d", second.Serial(), first.Serial())
+	}
+}
