@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools build test lint race bench fuzz demo clients peers clean
+.PHONY: help tools build test lint race bench fuzz demo demo-split clients peers clean
 
 # The same settings for every command, so that all share one build cache. -trimpath also makes
 # it independent of where the clone lies; the version is stamped by -X, not from git.
@@ -18,7 +18,7 @@ peers   := GOFLAGS=-buildvcs=false go -C tools run ./peers
 summary := GOFLAGS=-buildvcs=false go -C tools run ./summary
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 9
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
 
 tools: ## install the pinned peers (Envoy, registry, crane, linters ...) into a cache outside the clone
 	@$(peers) install
@@ -65,6 +65,10 @@ fuzz: ## every fuzz target for FUZZTIME
 demo: build ## real registry, real Envoy, real clients on this machine; KEEP=1 leaves it running
 	@$(peers) install envoy registry crane
 	@KEEP='$(KEEP)' go run ./examples/demo
+
+demo-split: build ## publisher with PostgreSQL, two sidecars, real Envoys; KEEP=1 leaves it running
+	@$(peers) install envoy registry crane postgres
+	@KEEP='$(KEEP)' go run ./examples/split
 
 clients: build ## the client matrix: every client × registry × case, as a table; CLIENTS="crane helm" these alone, COSIGN=1 cosign too
 	@go run ./examples/clients $(CLIENTS)

@@ -66,6 +66,7 @@ var mayImport = map[string][]string{
 	"examples/envoy":   nil,
 	"examples/rules":   nil,
 	"examples/demo":    {"examples/envoy", "examples/peers"},
+	"examples/split":   {"examples/envoy", "examples/peers"},
 	"examples/clients": {"examples/envoy", "examples/peers"},
 }
 

@@ -57,3 +57,29 @@ func (g *PullgateProcess) AwaitReady(ctx context.Context) error {
 		return resp.StatusCode == http.StatusOK
 	})
 }
+
+// PublisherProcess is a running `pullgate publish`.
+type PublisherProcess struct {
+	*PullgateProcess
+	Bundles string // URL that names of bundles are put behind
+}
+
+// StartPublisher runs `pullgate publish` as StartPullgate runs `pullgate serve`.
+func StartPublisher(ctx context.Context, path, config string) (*PublisherProcess, error) {
+	p, err := Start(path, "publish", "--config", config)
+	if err != nil {
+		return nil, err
+	}
+	g := &PublisherProcess{PullgateProcess: &PullgateProcess{Process: p}}
+	err = p.await(ctx, "listening", func() bool {
+		g.Admin, g.Bundles = printed(adminLine, p.Output()), printed(bundlesLine, p.Output())
+		return g.Admin != "" && g.Bundles != ""
+	})
+	if err != nil {
+		_ = p.Close()
+		return nil, err
+	}
+	return g, nil
+}
+
+var bundlesLine = regexp.MustCompile(`(?m)^bundles (\S+)$`)
