@@ -105,7 +105,9 @@ func (s *stage) close() error {
 
 func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s *stage) write(name, text string) error { return os.WriteFile(s.path(name), []byte(text), 0o600) }
+func (s *stage) write(name, text string) error {
+	return os.WriteFile(s.path(name), []byte(text), 0o600)
+}
 
 // command runs pullgate to its end.
 func (s *stage) command(ctx context.Context, args ...string) (string, error) {
