@@ -93,13 +93,13 @@ func ETag(file []byte) string {
 // Publish makes file, which must not change any more, what is served as name, and answers everyone
 // who waits for it. The caller has verified it. It panics for a name that is not in Config.
 func (s *Server) Publish(name string, file []byte) {
+	etag := ETag(file) // takes a while
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	old := s.bundles[name]
 	if old == nil {
 		panic("serve: no bundle has the name " + name)
 	}
-	etag := ETag(file)
 	if etag == old.etag {
 		return
 	}

@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
+	"time"
 
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/pullgate/pullgate/sync/source"
@@ -21,8 +23,10 @@ type compileSide struct {
 	crawls    *crawls
 	webhooks  net.Listener // nil when the admin port takes notifications
 	webhook   http.Handler
-	// vet says why a good set of licenses must not be used all the same; nil asks nobody.
-	vet func(context.Context, *source.Snapshot) error
+	// vet says why a good set of licenses must not be used all the same; nil asks nobody. What it
+	// refused it is asked about again when look is not as before.
+	vet  func(context.Context) error
+	look func() string
 }
 
 func newCompileSide(p *process, cfg publish.Config) (_ *compileSide, err error) {
@@ -61,24 +65,62 @@ func (c *compileSide) Close() {
 	}
 }
 
-// watch follows the license directory. A broken edit keeps the last good set.
+// watch follows the licenses. A broken edit keeps the last good set.
 func (c *compileSide) watch(ctx context.Context) error {
-	return c.source.Watch(ctx, func(snap *source.Snapshot, err error) {
+	var mu sync.Mutex // of what follows, which is never done twice at a time
+	var refused *source.Snapshot
+	var seen string
+	take := func(snap *source.Snapshot, err error) {
+		refused = nil
 		if err == nil && c.vet != nil {
-			err = c.vet(ctx, snap)
+			seen = c.look()
+			if err = c.vet(ctx); err != nil {
+				refused = snap
+			}
 		}
-		if err == nil {
-			err = c.crawls.publish(ctx, snap)
-		}
-		c.status.licensesLoaded(err)
-		if err != nil {
-			c.log.Error("license files refused; the last good set stays in use", "directory", c.cfg.Licenses, "error", err)
-			return
-		}
-		text := "license files in use"
-		if c.publisher.Set() == nil {
-			text = "license files read; they wait for the registry to be read"
-		}
-		c.log.Info(text, "directory", c.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
+		c.take(ctx, snap, err)
+	}
+	if c.vet != nil {
+		done := make(chan struct{})
+		defer func() { <-done }()
+		go func() {
+			defer close(done)
+			tick := time.NewTicker(time.Second)
+			defer tick.Stop()
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick.C:
+				}
+				mu.Lock()
+				if refused != nil && c.look() != seen {
+					take(refused, nil)
+				}
+				mu.Unlock()
+			}
+		}()
+	}
+	return c.source.Watch(ctx, func(snap *source.Snapshot, err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		take(snap, err)
 	})
+}
+
+// take uses a set of licenses, or notes why it is not used.
+func (c *compileSide) take(ctx context.Context, snap *source.Snapshot, err error) {
+	if err == nil {
+		err = c.crawls.publish(ctx, snap)
+	}
+	c.status.licensesLoaded(err)
+	if err != nil {
+		c.log.Error("license files refused; the last good set stays in use", "directory", c.cfg.Licenses, "error", err)
+		return
+	}
+	text := "license files in use"
+	if c.publisher.Set() == nil {
+		text = "license files read; they wait for the registry to be read"
+	}
+	c.log.Info(text, "directory", c.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
 }

@@ -68,10 +68,12 @@ variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := loadSettings(cmd.Flags(), &s, file)
-			if !o.empty() && lockedData(s.Data) { // an order needs no settings but where
+			switch locked := lockedData(s.Data); {
+			case !o.empty() && locked: // an order needs no settings but where
 				return o.leave(cmd.Context(), s.Data, cmd.OutOrStdout())
-			}
-			if err != nil {
+			case !o.empty() && err != nil:
+				return fmt.Errorf("no publisher uses --data %s: name that of the one that is to do it, or all settings to start one that does:\n%w", s.Data, err)
+			case err != nil:
 				return err
 			}
 			return runPublish(cmd.Context(), &s, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
@@ -154,8 +156,10 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	if err != nil {
 		return nil, err
 	}
-	pub.compiled.vet = cfg.vet
-	p.status.publishing(pub.compiled.publisher.Held, pub.outputs.problems)
+	if len(cfg.Test) > 0 {
+		pub.compiled.vet, pub.compiled.look = pub.vet, func() string { return testsLook(cfg.Test) }
+	}
+	p.status.publishing(pub.compiled.publisher.Held, pub.outputs.problems, p.cfg.Data)
 	return pub, nil
 }
 
@@ -225,21 +229,24 @@ func (pub *publisher) serveBundles(ctx context.Context) error {
 	return serveAdmin(ctx, pub.listener, http.MaxBytesHandler(pub.server, 0))
 }
 
-// orders carries out the order that it was started with, when there is something to carry it out
-// on, and then those that are left.
+// orders carries out the order that it was started with, once it publishes and there is something to
+// carry it out on, and then those that are left.
 func (pub *publisher) orders(ctx context.Context, first order) error {
-	carryOut := func(ctx context.Context, o order) error { return o.carryOut(ctx, pub.compiled.publisher) }
+	p := pub.compiled.publisher
 	if !first.empty() {
-		err := first.carryOut(ctx, pub.compiled.publisher)
-		for err != nil && first.Accept != "" && ctx.Err() == nil && pub.compiled.publisher.Set() == nil {
+		err := first.carryOut(ctx, p)
+		for err != nil && ctx.Err() == nil && (errors.Is(err, publish.ErrStandsBy) || first.Accept != "" && p.Set() == nil) {
 			time.Sleep(orderEvery) // the sources are still being read
-			err = first.carryOut(ctx, pub.compiled.publisher)
+			err = first.carryOut(ctx, p)
 		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			pub.log.Error("not done as told at the start", "accept", first.Accept, "rollback", first.Rollback, "error", err)
+			if pub.settings.Once {
+				return err
+			}
 		}
 	}
-	return followOrders(ctx, pub.cfg.Data, carryOut)
+	return followOrders(ctx, pub.cfg.Data, func(ctx context.Context, o order) error { return o.carryOut(ctx, p) })
 }
 
 // deliver serves a bundle and hands it on to the outputs.

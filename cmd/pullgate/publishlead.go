@@ -10,6 +10,7 @@ import (
 
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/postgres"
+	"github.com/pullgate/pullgate/sync/publish"
 )
 
 // errDeposed ends a publisher that another was elected in place of. Whatever runs it starts it again,
@@ -31,14 +32,14 @@ func (pub *publisher) lead(ctx context.Context) error {
 		return err
 	}
 	defer lease.Close()
-	newest := map[string]int64{}
+	newest := map[string]publish.Newest{}
 	for _, name := range slices.Sorted(maps.Keys(pub.settings.Bundles)) {
 		last, err := db.LastPublished(ctx, name)
 		if err != nil {
 			return err
 		}
 		if last != nil {
-			newest[name] = last.Serial
+			newest[name] = publish.Newest{Serial: last.Serial, Revision: last.Revision}
 		}
 	}
 	pub.lease.Store(lease)
@@ -54,7 +55,7 @@ func (pub *publisher) lead(ctx context.Context) error {
 
 // begin publishes what was published last, by name with at least the serial newest, and then what the
 // sources say.
-func (pub *publisher) begin(ctx context.Context, newest map[string]int64) {
+func (pub *publisher) begin(ctx context.Context, newest map[string]publish.Newest) {
 	p := pub.compiled.publisher
 	if err := p.Restore(ctx, newest); err != nil {
 		pub.log.Error("what was published last is not used; a new bundle is made", "error", err)
@@ -93,9 +94,9 @@ func (pub *publisher) elected(ctx context.Context, db *postgres.DB) (*postgres.L
 // nextSerial is from the database when that elects publishers: it counts for all of them.
 func (pub *publisher) nextSerial(name string) func(context.Context, int64) (int64, error) {
 	return func(ctx context.Context, atLeast int64) (int64, error) {
-		lease := pub.lease.Load()
-		if lease == nil {
-			return atLeast, nil
+		lease, err := pub.leads()
+		if lease == nil || err != nil {
+			return atLeast, err
 		}
 		serial, err := lease.Reserve(ctx, name, atLeast)
 		if err != nil {
@@ -107,8 +108,20 @@ func (pub *publisher) nextSerial(name string) func(context.Context, int64) (int6
 
 // announce tells the database, which refuses when another publisher was elected.
 func (pub *publisher) announce(ctx context.Context, b *bundle.Bundle) error {
-	if lease := pub.lease.Load(); lease != nil {
-		return lease.Published(ctx, b.Name(), b.Serial(), b.Revision())
+	lease, err := pub.leads()
+	if lease == nil || err != nil {
+		return err
 	}
-	return nil
+	return lease.Published(ctx, b.Name(), b.Serial(), b.Revision())
+}
+
+// leads is the lease of who leads; nil where nobody is elected.
+func (pub *publisher) leads() (*postgres.Lease, error) {
+	if _, ok := pub.compiled.source.(*postgres.DB); !ok {
+		return nil, nil
+	}
+	if lease := pub.lease.Load(); lease != nil {
+		return lease, nil
+	}
+	return nil, publish.ErrStandsBy
 }

@@ -21,6 +21,8 @@ import (
 type order struct {
 	Accept   string `json:"accept,omitempty"`
 	Rollback string `json:"rollback,omitempty"`
+	// Left is when it was left: one that nobody waits for any more is not carried out.
+	Left time.Time `json:"left,omitzero"`
 }
 
 type orderAnswer struct {
@@ -37,7 +39,7 @@ const (
 // ordersDir is where a state directory has orders.
 func ordersDir(data string) string { return filepath.Join(data, "bundles", ".orders") }
 
-func (o order) empty() bool { return o == order{} }
+func (o order) empty() bool { return o.Accept == "" && o.Rollback == "" }
 
 // carryOut does what an order says.
 func (o order) carryOut(ctx context.Context, p *publish.Publisher) error {
@@ -53,6 +55,7 @@ func (o order) leave(ctx context.Context, data string, stdout io.Writer) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
+	o.Left = time.Now()
 	text, err := json.Marshal(o)
 	if err != nil {
 		return err
@@ -101,6 +104,9 @@ func followOrders(ctx context.Context, data string, carryOut func(context.Contex
 			}
 			if removed := os.Remove(name); removed != nil {
 				continue // who left it has taken it back
+			}
+			if err == nil && time.Since(o.Left) > orderTimeout {
+				continue
 			}
 			if err == nil {
 				err = carryOut(ctx, o)

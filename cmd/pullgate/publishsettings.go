@@ -84,7 +84,7 @@ func (p *publishSettings) validate(placed func(key, format string, args ...any) 
 		errs = append(errs, errors.New("no --signing-key: name the private key that signs bundles; `pullgate bundle keygen --out NAME` makes one"))
 	}
 	percent, err := strconv.ParseFloat(strings.TrimSuffix(p.MaxLoss, "%"), 64)
-	if err != nil || !strings.HasSuffix(p.MaxLoss, "%") || percent < 0 || percent > 100 {
+	if err != nil || !strings.HasSuffix(p.MaxLoss, "%") || !(percent >= 0 && percent <= 100) {
 		errs = append(errs, fmt.Errorf("max-loss %q: want 0%% to 100%%", p.MaxLoss))
 	}
 	p.share = percent / 100

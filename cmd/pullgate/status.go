@@ -40,7 +40,8 @@ type status struct {
 	standby string // what a publisher waits for before it begins; "" for nothing
 	// Of a publisher, nil of a sidecar:
 	held    func() []publish.Held // bundles that wait to be accepted
-	outputs func() string         // what is wrong with places that bundles are written to, a line each
+	data    string
+	outputs func() string // what is wrong with places that bundles are written to, a line each
 
 	broken prometheus.Gauge
 	loads  *prometheus.CounterVec
@@ -149,10 +150,10 @@ func (s *status) activatedBundle(b *bundle.Bundle, err error) {
 }
 
 // publishing makes it the status of a publisher.
-func (s *status) publishing(held func() []publish.Held, outputs func() string) {
+func (s *status) publishing(held func() []publish.Held, outputs func() string, data string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held, s.outputs = held, outputs
+	s.held, s.outputs, s.data = held, outputs, data
 }
 
 // standBy notes what a publisher waits for before it begins.
@@ -288,14 +289,18 @@ func (s *status) hopeless() error {
 // own: it is not asked with mu held.
 func (s *status) publications() (lines []string) {
 	s.mu.Lock()
-	held, outputs := s.held, s.outputs
+	held, outputs, data := s.held, s.outputs, s.data
 	s.mu.Unlock()
 	if held == nil {
 		return nil
 	}
 	for _, h := range held() {
-		lines = append(lines, fmt.Sprintf("bundle %s: revision %s is held back since %s, the one before stays published: %s; to publish it: pullgate publish --accept %s",
-			h.Name, h.Revision, h.Since.UTC().Format(time.RFC3339), h.Reason, h.Revision))
+		if h.Revision == "" {
+			lines = append(lines, fmt.Sprintf("bundle %s: held back since %s: %s", h.Name, h.Since.UTC().Format(time.RFC3339), h.Reason))
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("bundle %s: revision %s is held back since %s, the one before stays published: %s; to publish it: pullgate publish --data %s --accept %s",
+			h.Name, h.Revision, h.Since.UTC().Format(time.RFC3339), h.Reason, data, h.Revision))
 	}
 	if problems := outputs(); problems != "" {
 		lines = append(lines, strings.Split(problems, "\n")...)

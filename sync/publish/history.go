@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/pullgate/pullgate/bundle"
@@ -59,6 +60,11 @@ func (h *History) add(issue *Issue) error {
 	name := fmt.Sprintf("%019d-%s%s", b.Serial(), b.Revision(), historySuffix)
 	if err := writeFile(filepath.Join(h.Dir, name), issue.File, 0o600); err != nil {
 		return err
+	}
+	if left, err := filepath.Glob(filepath.Join(h.Dir, ".new-*")); err == nil {
+		for _, path := range left { // of a process that was killed
+			_ = os.Remove(path)
+		}
 	}
 	all, err := h.list()
 	kept := 0
@@ -141,9 +147,23 @@ func (h *History) pin(revision string) error {
 	return writeFile(path, []byte(revision+"\n"), 0o600)
 }
 
-func (h *History) pinned() string {
-	text, _ := os.ReadFile(filepath.Join(h.Dir, pinFile))
-	return strings.TrimSpace(string(text))
+func (h *History) pinned() (string, error) {
+	text, err := os.ReadFile(filepath.Join(h.Dir, pinFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	return strings.TrimSpace(string(text)), err
+}
+
+// highest is the highest serial of a file, also of one that cannot be read.
+func (h *History) highest() (int64, error) {
+	all, err := h.list()
+	if len(all) == 0 {
+		return 0, err
+	}
+	text, _, _ := strings.Cut(all[0].name, "-")
+	serial, parsed := strconv.ParseInt(text, 10, 64)
+	return serial, errors.Join(err, parsed)
 }
 
 // writeFile replaces a file whole: a reader, and a crash, find the old one or the new one.

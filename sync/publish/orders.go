@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// ErrStandsBy means that another publisher has to be told.
+var ErrStandsBy = errors.New("this publisher stands by and publishes nothing: tell the one that leads")
+
 // shortestRevision is how many digits of a revision must be given to name it.
 const shortestRevision = 8
 
@@ -18,6 +21,9 @@ func (p *Publisher) Accept(ctx context.Context, revision string) error {
 	defer p.mu.Unlock()
 	if err := enough(revision); err != nil {
 		return err
+	}
+	if p.waiting {
+		return ErrStandsBy
 	}
 	var found bool
 	var waiting []string
@@ -37,15 +43,23 @@ func (p *Publisher) Accept(ctx context.Context, revision string) error {
 		}
 		return fmt.Errorf("revision %s is not held back; what is: %s", revision, strings.Join(waiting, ", "))
 	}
-	if err := p.publish(ctx, false); err != nil {
-		return err
-	}
+	_, err := p.publish(ctx, false)
 	for _, o := range p.outlets {
 		if o.current != nil && strings.HasPrefix(o.current.Revision(), revision) {
-			o.unpin()
+			return err
 		}
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	waiting = nil
+	for _, o := range p.outlets {
+		o.accepted = ""
+		if o.held != nil {
+			waiting = append(waiting, o.held.Revision)
+		}
+	}
+	return fmt.Errorf("revision %s is not what the sources say any more; what is held back now: %s", revision, strings.Join(waiting, ", "))
 }
 
 // Rollback publishes an older content again, under a new serial, and holds back everything else until
@@ -55,6 +69,9 @@ func (p *Publisher) Rollback(ctx context.Context, revision string) error {
 	defer p.mu.Unlock()
 	if err := enough(revision); err != nil {
 		return err
+	}
+	if p.waiting {
+		return ErrStandsBy
 	}
 	var known []string
 	for _, o := range p.outlets {
@@ -69,7 +86,11 @@ func (p *Publisher) Rollback(ctx context.Context, revision string) error {
 			known = append(known, revisions...)
 			continue
 		}
-		return o.rollBack(ctx, issue, p.cfg.Clock())
+		if err := o.rollBack(ctx, issue, p.cfg.Clock()); err != nil || p.set == nil {
+			return err
+		}
+		_, err = p.publish(ctx, false) // so that what the sources say is held back, and told
+		return err
 	}
 	if len(known) == 0 {
 		return errors.New("no older bundle is kept")
@@ -87,6 +108,7 @@ func (o *outlet) rollBack(ctx context.Context, to *Issue, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	o.accepted = ""
 	if err := o.deliver(ctx, issue, "rolled_back", now); err != nil {
 		return err
 	}

@@ -35,7 +35,7 @@ func TestWhatIsHeldBackWaitsToBeAccepted(t *testing.T) {
 	}
 	// It is issued again as it was while the other waits.
 	p.mu.Lock()
-	err := p.publish(t.Context(), true)
+	_, err := p.publish(t.Context(), true)
 	p.mu.Unlock()
 	again := e.last(t, 3)
 	if err != nil || again.Revision() != first.Revision() || again.Serial() <= first.Serial() {
@@ -143,7 +143,7 @@ func TestHistoryKeepsContentsNotIssues(t *testing.T) {
 		}
 	}
 	p.mu.Lock()
-	err := p.publish(t.Context(), true)
+	_, err := p.publish(t.Context(), true)
 	p.mu.Unlock()
 	files, listErr := filepath.Glob(dir + "/*")
 	if err != nil || listErr != nil || len(files) != 3 {
@@ -309,7 +309,7 @@ func TestStandByPublishesWhenItBegins(t *testing.T) {
 		t.Fatal(both)
 	}
 	// Another has published since: what this one has kept is not given out again.
-	if err := second.Restore(t.Context(), map[string]int64{"default": first.Serial() + 7}); err != nil {
+	if err := second.Restore(t.Context(), map[string]Newest{"default": {Serial: first.Serial() + 7}}); err != nil {
 		t.Fatal(err)
 	}
 	e.none(t)
@@ -335,4 +335,140 @@ func TestSerialsRiseWhenTheClockIsSetBack(t *testing.T) {
 	if second := e.last(t, 2); second.Serial() != first.Serial()+1 {
 		t.Errorf("serial %d after %d", second.Serial(), first.Serial())
 	}
+}
+
+// Who is elected after another has published, with an older bundle of its own, must not bring that back.
+func TestOlderHistoryIsNeverIssuedAgain(t *testing.T) {
+	for _, pinned := range []bool{false, true} {
+		dir := filepath.Join(t.TempDir(), "default")
+		change := func(c *Config) { c.Bundles[0].History, c.Bundles[0].Approve = &History{Dir: dir}, wary }
+		p, _ := newPublisher(t, change)
+		if err := errors.Join(p.SetCatalog(t.Context(), "main", tagged("1.0.0", "1.1.0")), p.SetLicenses(t.Context(), licenses(t, "all", 0), nil)); err != nil {
+			t.Fatal(err)
+		}
+		was := p.outlets[0].current
+		if pinned {
+			if err := p.Rollback(t.Context(), was.Revision()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late, e := newPublisher(t, change)
+		late.cfg.Ring, late.cfg.Signer = p.cfg.Ring, p.cfg.Signer
+		if err := late.Restore(t.Context(), map[string]Newest{"default": {Serial: was.Serial() + 100, Revision: strings.Repeat("a", 64)}}); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(late.SetCatalog(t.Context(), "main", tagged("1.0.0")), late.SetLicenses(t.Context(), licenses(t, "all", 0), nil)); err != nil {
+			t.Fatal(err)
+		}
+		late.mu.Lock()
+		_, err := late.publish(t.Context(), true)
+		late.mu.Unlock()
+		if err != nil || len(late.Held()) != 1 || strings.Contains(late.Held()[0].Reason, "rolled back") {
+			t.Fatal(err, late.Held())
+		}
+		e.none(t)
+		if err := late.Accept(t.Context(), late.Held()[0].Revision); err != nil {
+			t.Fatal(err)
+		}
+		if got := e.last(t, 1); got.Serial() <= was.Serial()+100 {
+			t.Errorf("serial %d", got.Serial())
+		}
+	}
+}
+
+func TestWhoStandsByTakesNoOrders(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	p, _ := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+	if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	revision := p.outlets[0].current.Revision()
+	waits, e := newPublisher(t, func(c *Config) { c.Bundles[0].History, c.StandBy = &History{Dir: dir}, true })
+	waits.cfg.Ring, waits.cfg.Signer = p.cfg.Ring, p.cfg.Signer
+	for _, err := range []error{waits.Rollback(t.Context(), revision), waits.Accept(t.Context(), revision)} {
+		if !errors.Is(err, ErrStandsBy) {
+			t.Error(err)
+		}
+	}
+	e.none(t)
+}
+
+// Of two bundles one goes out and the other fails: the new set is in use, and is tried again.
+func TestOneBundleThatFailsTakesNothingBack(t *testing.T) {
+	other := &engine{}
+	p, e := newPublisher(t, func(c *Config) { c.Bundles = append(c.Bundles, Bundle{Name: "other", Deliver: other.take}) })
+	if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	other.refuse = errors.New("no room")
+	next := licenses(t, ">=2.0.0", 0)
+	if err := p.SetLicenses(t.Context(), next, nil); err == nil || p.Set() != next {
+		t.Fatalf("%v; the new set is in use: %v", err, p.Set() == next)
+	}
+	published := e.last(t, 2)
+	if wait := p.due(); wait > retryAfter {
+		t.Errorf("tried again after %s", wait)
+	}
+	other.refuse = nil
+	if err := p.SetCatalog(t.Context(), "main", tagged("1.0.0")); err != nil {
+		t.Fatal(err)
+	}
+	if got := other.last(t, 2); got.Serial() < published.Serial() {
+		t.Errorf("serial %d", got.Serial())
+	}
+}
+
+func TestRollbackIsSeenAndEndsWhenTheSourceIsMended(t *testing.T) {
+	p, _ := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: filepath.Join(t.TempDir(), "default")} })
+	good, bad := licenses(t, ">=1.0.0", 0), licenses(t, ">=2.0.0", 0)
+	if err := p.SetLicenses(t.Context(), good, nil); err != nil {
+		t.Fatal(err)
+	}
+	revision := p.outlets[0].current.Revision()
+	if err := p.SetLicenses(t.Context(), bad, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Rollback(t.Context(), revision); err != nil || len(p.Held()) != 1 {
+		t.Fatalf("%v: what the sources say is not held: %v", err, p.Held())
+	}
+	if err := p.SetLicenses(t.Context(), good, nil); err != nil || len(p.Held()) != 0 {
+		t.Fatal(err, p.Held())
+	}
+	if err := p.SetLicenses(t.Context(), bad, nil); err != nil || len(p.Held()) != 0 {
+		t.Fatalf("the rollback is not over: %v %v", err, p.Held())
+	}
+}
+
+func TestWithoutReadableHistoryNothingIsTakenOnTrust(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	p, _ := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+	if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	highest := p.outlets[0].serial
+	other, e := newPublisher(t, func(c *Config) { // another signing key, and its predecessor is not known
+		c.Bundles[0].History = &History{Dir: dir}
+		c.Clock = func() time.Time { return time.Now().Add(-time.Hour) }
+	})
+	if err := other.Restore(t.Context(), nil); err == nil {
+		t.Error("nothing is said")
+	}
+	if err := other.SetLicenses(t.Context(), licenses(t, ">=2.0.0", 0), nil); err != nil || len(other.Held()) != 1 {
+		t.Fatal(err, other.Held())
+	}
+	e.none(t)
+	if err := other.Accept(t.Context(), other.Held()[0].Revision); err != nil {
+		t.Fatal(err)
+	}
+	if got := e.last(t, 1); got.Serial() <= highest {
+		t.Errorf("serial %d after %d", got.Serial(), highest)
+	}
+}
+
+func TestBundleOfNobodyIsHeld(t *testing.T) {
+	p, e := newPublisher(t, func(c *Config) { c.Bundles[0].Customers = []string{"acmee"} })
+	if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil || len(p.Held()) != 1 || !strings.Contains(p.Held()[0].Reason, "acmee") {
+		t.Fatal(err, p.Held())
+	}
+	e.none(t)
 }

@@ -2,10 +2,12 @@ package publish
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pullgate/pullgate/bundle"
@@ -20,36 +22,50 @@ type outlet struct {
 	publisher *Publisher
 
 	kept     compile.Kept
-	serial   int64 // the highest that was used
-	current  *bundle.Bundle
-	served   bool              // current was delivered, by this process
+	serial   int64             // the highest that was used
+	current  *bundle.Bundle    // what is published; nil for nothing yet
+	base     *bundle.Bundle    // what the first one is compared with, and never issued again
+	unread   error             // why it is not known what was published last
 	warnings []compile.Warning // logged last
 	held     *Held             // nil: nothing
 	accepted string            // revision that need not be approved of
 	pinned   string            // revision that was rolled back to; "" when there was none
 }
 
-// restore delivers the last bundle that was published, by an earlier process, unless another has
-// published the serial newest since.
-func (o *outlet) restore(ctx context.Context, newest int64) error {
-	o.serial = newest
+// restore delivers the last bundle that was published, by an earlier process. When another publisher
+// has published since, or it has ended, it is only compared with: it would take back what came after.
+func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
+	o.serial, o.accepted = newest.Serial, newest.Revision
 	if o.History == nil {
 		return nil
+	}
+	defer func() { o.unread = err }()
+	if o.pinned, err = o.History.pinned(); err != nil {
+		return err
+	}
+	highest, err := o.History.highest()
+	o.serial = max(o.serial, highest)
+	if err != nil {
+		return err
 	}
 	issue, err := o.History.last(o.publisher.cfg.Ring, o.Name)
 	if issue == nil || err != nil {
 		return err
 	}
-	o.pinned = o.History.pinned()
-	o.serial, o.current = max(newest, issue.Bundle.Serial()), issue.Bundle
-	if issue.Bundle.Serial() < newest || issue.Bundle.NotAfter() <= o.publisher.cfg.Clock().Unix() {
-		return nil // it is what the next one is compared with
+	b := issue.Bundle
+	switch {
+	case b.Serial() < newest.Serial:
+		o.base, o.pinned = b, "" // what another has published since also ends a rollback
+		return o.History.pin("")
+	case b.NotAfter() <= o.publisher.cfg.Clock().Unix():
+		o.base = b
+		return nil
 	}
 	if err := o.Deliver(ctx, issue); err != nil {
 		return err
 	}
-	o.served = true
-	o.publisher.metrics.published(issue.Bundle, "restored")
+	o.current = b
+	o.publisher.metrics.published(b, "restored")
 	return nil
 }
 
@@ -58,6 +74,9 @@ func (o *outlet) draft(now time.Time) (*Issue, error) {
 	p := o.publisher
 	set, catalogs := p.set, p.catalogs
 	if o.Customers != nil {
+		if missing := Missing(set, o.Customers); len(missing) == len(o.Customers) {
+			return nil, &Held{Name: o.Name, Since: now, Reason: "none of its customers exists: " + strings.Join(missing, ", ")}
+		}
 		set, catalogs = subset(set, catalogs, o.Customers)
 	}
 	var repositories []compile.Repository
@@ -86,64 +105,80 @@ func (o *outlet) draft(now time.Time) (*Issue, error) {
 }
 
 // publish delivers a draft when it is new and approved of, or anything when it is to be re-issued:
-// of what is held back, the bundle before it. A nil draft has no sources yet.
-func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now time.Time) error {
+// of what is held back, the bundle before it. A nil draft has no sources yet. It reports whether
+// anything was delivered.
+func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now time.Time) (bool, error) {
 	if draft != nil {
 		if err := o.approve(ctx, draft.Bundle, now); err != nil {
 			var held *Held
 			if !errors.As(err, &held) {
-				return err
+				return false, err
 			}
 			draft = nil
 		}
 	}
 	result := "published"
 	switch {
-	case draft != nil && (!o.served || draft.Bundle.Revision() != o.current.Revision()):
-	case o.current == nil || !reissue && o.served:
-		return nil
+	case draft != nil && (o.current == nil || draft.Bundle.Revision() != o.current.Revision()):
+	case !reissue || o.current == nil:
+		return false, nil
 	case draft != nil:
 		result = "reissued"
 	default:
 		var err error
 		if draft, err = o.issueAgain(o.current, max(o.serial+1, now.Unix()), now); err != nil {
-			return err
+			return false, err
 		}
 		result = "reissued"
 	}
-	return o.deliver(ctx, draft, result, now)
+	err := o.deliver(ctx, draft, result, now)
+	return err == nil, err
 }
 
 // approve asks whoever may say no to a content that differs. What they say no to is held, and told.
 func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time.Time) error {
 	p := o.publisher
-	revision := candidate.Revision()
-	if o.current == nil || revision == o.current.Revision() || revision == o.accepted {
-		o.release()
-		return nil
-	}
+	revision, previous := candidate.Revision(), cmp.Or(o.current, o.base)
 	var reason error
 	switch {
+	case o.current != nil && revision == o.current.Revision(): // the source is as what is published
+		if revision == o.pinned {
+			o.unpin()
+		}
+		o.release()
+		return nil
+	case revision == o.accepted, previous == nil && o.unread == nil:
+		return nil
 	case o.held != nil && o.held.Revision == revision:
 		return o.held // it was asked about
 	case o.pinned != "":
 		reason = fmt.Errorf("revision %s was rolled back to", o.pinned)
-	case o.Approve != nil:
-		reason = o.Approve(ctx, p.set, o.current, candidate)
+	case previous == nil:
+		reason = fmt.Errorf("what was published last cannot be read, so that nobody knows what this one takes away: %w", o.unread)
+	case o.Approve != nil && revision != previous.Revision():
+		reason = o.Approve(ctx, p.set, previous, candidate)
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if reason == nil {
-		o.release()
 		return nil
 	}
-	o.held = &Held{Name: o.Name, Revision: revision, Since: now, Reason: reason.Error()}
-	p.hold(o.Name, o.held)
+	return o.hold(&Held{Name: o.Name, Revision: revision, Since: now, Reason: reason.Error()})
+}
+
+// hold holds something back, and tells.
+func (o *outlet) hold(h *Held) error {
+	p := o.publisher
+	if o.held != nil && o.held.Revision == h.Revision && o.held.Reason == h.Reason {
+		return o.held
+	}
+	o.held = h
+	p.hold(o.Name, h)
 	p.metrics.count(o.Name, "held")
-	p.cfg.Logger.Warn("bundle held back; the previous one stays published. To publish it all the same: pullgate publish --accept REVISION",
-		"bundle", o.Name, "revision", revision, "reason", o.held.Reason)
-	return o.held
+	p.cfg.Logger.Warn("bundle held back; the previous one stays published. /healthz has the command that publishes it all the same",
+		"bundle", o.Name, "revision", h.Revision, "reason", h.Reason)
+	return h
 }
 
 // release forgets what was held: something else takes its place.
@@ -196,12 +231,15 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 			p.cfg.Logger.Error("bundle published, but not kept for the next start", "bundle", o.Name, "revision", b.Revision(), "error", err)
 		}
 	}
-	o.serial, o.current, o.served, o.accepted = b.Serial(), b, true, ""
-	p.metrics.published(b, result)
-	select {
-	case p.again <- struct{}{}:
-	default:
+	if result == "published" {
+		o.unpin() // nobody else has published it
 	}
+	o.serial, o.current, o.base, o.unread, o.accepted = b.Serial(), b, nil, nil, ""
+	if result != "reissued" {
+		o.release()
+	}
+	p.metrics.published(b, result)
+	p.wake()
 	return nil
 }
 

@@ -84,6 +84,7 @@ type Publisher struct {
 
 	mu       sync.Mutex // guards all below; held during a build
 	waiting  bool       // for Begin
+	failed   bool       // a bundle was published and another was not: it is tried again
 	set      *license.Set
 	rules    map[string][]byte
 	catalogs map[string]*catalog.Catalog // by registry id
@@ -119,11 +120,17 @@ func New(cfg Config) *Publisher {
 	return p
 }
 
+// Newest is what was last published under a name, by whichever publisher.
+type Newest struct {
+	Serial   int64
+	Revision string
+}
+
 // Restore publishes what History has of each bundle, if it may still be used, as it was: who follows
 // need not wait for the sources. One with a serial lower than that of newest, by name, is only compared
 // with: another publisher has published since. What cannot be read is an error; the rest is restored
-// all the same.
-func (p *Publisher) Restore(ctx context.Context, newest map[string]int64) error {
+// all the same, and of that bundle everything is held back until it is accepted.
+func (p *Publisher) Restore(ctx context.Context, newest map[string]Newest) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var errs []error
@@ -143,25 +150,26 @@ func (p *Publisher) Begin(ctx context.Context) error {
 	if p.set == nil {
 		return nil
 	}
-	err := p.publish(ctx, false)
-	if err != nil {
+	delivered, err := p.publish(ctx, false)
+	if err != nil && !delivered {
 		p.set, p.rules = nil, nil // never good; the next edit may be
 	}
 	return err
 }
 
-// SetLicenses takes a new set of licenses and rules and publishes. When that fails the
-// previous set stays. What is held back is no failure.
+// SetLicenses takes a new set of licenses and rules and publishes. When nothing can be published of
+// them the previous set stays; when one bundle was and another failed, they stay and it is tried again.
+// What is held back is no failure.
 func (p *Publisher) SetLicenses(ctx context.Context, set *license.Set, rules map[string][]byte) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	oldSet, oldRules := p.set, p.rules
 	p.set, p.rules = set, rules
-	if err := p.publish(ctx, false); err != nil {
+	delivered, err := p.publish(ctx, false)
+	if err != nil && !delivered {
 		p.set, p.rules = oldSet, oldRules
-		return err
 	}
-	return nil
+	return err
 }
 
 // SetCatalog takes what is known of a registry and publishes, unless there are no licenses yet. What
@@ -174,9 +182,9 @@ func (p *Publisher) SetCatalog(ctx context.Context, registry string, c *catalog.
 	if p.set == nil {
 		return nil
 	}
-	err := p.publish(ctx, false)
+	delivered, err := p.publish(ctx, false)
 	switch {
-	case err == nil:
+	case err == nil || delivered:
 	case had:
 		p.catalogs[registry] = old
 	default:
@@ -224,7 +232,7 @@ func (p *Publisher) Run(ctx context.Context) error {
 		case <-timer.C:
 		}
 		p.mu.Lock()
-		err := p.publish(ctx, true)
+		_, err := p.publish(ctx, !p.failed)
 		p.mu.Unlock()
 		if err != nil && !errors.Is(err, ErrNoLicenses) {
 			p.cfg.Logger.Error("bundle not re-issued; the last one stays in use until its not_after", "error", err)
@@ -241,6 +249,9 @@ func (p *Publisher) due() time.Duration {
 	defer p.mu.Unlock()
 	half := p.cfg.Validity / 2
 	wait := half
+	if p.failed {
+		wait = 0
+	}
 	for _, o := range p.outlets {
 		if o.current != nil {
 			wait = min(wait, time.Unix(o.current.IssuedAt(), 0).Add(half).Sub(p.cfg.Clock()))
@@ -250,13 +261,14 @@ func (p *Publisher) due() time.Duration {
 }
 
 // publish compiles every bundle, and delivers those that are new, or also the others when they are
-// to be re-issued. It is called with mu held. A set that one bundle cannot be made of is no set.
-func (p *Publisher) publish(ctx context.Context, reissue bool) error {
+// to be re-issued. It is called with mu held. A set that one bundle cannot be made of is no set. It
+// reports whether anything was delivered.
+func (p *Publisher) publish(ctx context.Context, reissue bool) (delivered bool, err error) {
 	if p.waiting {
-		return nil
+		return false, nil
 	}
 	if p.set == nil && !reissue {
-		return ErrNoLicenses
+		return false, ErrNoLicenses
 	}
 	now := p.cfg.Clock()
 	drafts := make([]*Issue, len(p.outlets))
@@ -264,18 +276,34 @@ func (p *Publisher) publish(ctx context.Context, reissue bool) error {
 		if p.set == nil {
 			continue // what History had is issued again
 		}
-		var err error
-		if drafts[i], err = o.draft(now); err != nil {
+		var nobody *Held
+		if drafts[i], err = o.draft(now); errors.As(err, &nobody) {
+			_ = o.hold(nobody)
+		} else if err != nil {
 			p.metrics.count(o.Name, "refused")
-			return err
+			return false, err
 		}
 	}
 	var errs []error
 	for i, o := range p.outlets {
-		if err := o.publish(ctx, drafts[i], reissue, now); err != nil {
+		did, err := o.publish(ctx, drafts[i], reissue, now)
+		if err != nil {
 			p.metrics.count(o.Name, "refused")
 			errs = append(errs, err)
 		}
+		delivered = delivered || did
 	}
-	return errors.Join(errs...)
+	p.failed = delivered && len(errs) > 0
+	if p.failed {
+		p.wake()
+	}
+	return delivered, errors.Join(errs...)
+}
+
+// wake lets Run count anew.
+func (p *Publisher) wake() {
+	select {
+	case p.again <- struct{}{}:
+	default:
+	}
 }

@@ -150,7 +150,7 @@ func TestRefusedSourcesAreTakenBack(t *testing.T) {
 				t.Error("the refused set is in use")
 			}
 			p.mu.Lock()
-			err := p.publish(t.Context(), true)
+			_, err := p.publish(t.Context(), true)
 			p.mu.Unlock()
 			if err != nil {
 				t.Fatal(err)
