@@ -84,9 +84,10 @@ func (s *scene) beat() { s.keepers.Announce(context.Background(), s.bundle) }
 func (s *scene) revoke(customer string) time.Duration {
 	s.t.Helper()
 	began := time.Now()
-	_, err := tombstone.Append(context.Background(), s.stream, s.signer, s.ring, bundle.Tombstone{
+	r := tombstone.Revoker{Signer: s.signer, Ring: s.ring, Hold: tombstone.DefaultHold, Written: true}
+	_, err := r.Append(context.Background(), s.stream, bundle.Tombstone{
 		Kind: bundle.TombstoneCustomer, Customer: customer, Bundle: bundle.DefaultName,
-	}, tombstone.DefaultHold, began)
+	}, began)
 	if err != nil {
 		s.t.Fatal(err)
 	}

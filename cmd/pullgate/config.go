@@ -65,6 +65,9 @@ type settings struct {
 	places map[string]string // where keys of the last four are written, for messages
 	strays []error           // variables of the environment that nothing reads
 
+	RevocationKeyFile []string // public keys (PEM) that vouch for tombstones, with Licenses
+
+	redis   redisSettings
 	follow  followSettings   // of a sidecar that follows a publisher
 	publish *publishSettings // of `pullgate publish`; nil for `pullgate serve`
 }
@@ -79,6 +82,8 @@ type clientAddressSettings struct {
 func addServeFlags(f *pflag.FlagSet, s *settings) {
 	addCompileFlags(f, s)
 	addFollowFlags(f, &s.follow)
+	addRedisFlags(f, &s.redis, "that revocations come through before the bundle")
+	f.StringSliceVar(&s.RevocationKeyFile, "revocation-key-file", nil, "with --licenses and --redis: public key (PEM) that revocations are signed with; repeatable")
 	addLogFlags(f, s)
 	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
 	f.StringVar(&s.GRPCAddr, "grpc-addr", "127.0.0.1:9191", "address of ext_authz and gRPC health: HOST:PORT or unix:PATH")
@@ -189,6 +194,7 @@ func (s *settings) validate() []error {
 		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
 	}
 	errs = append(errs, s.validateAdminHosts()...)
+	errs = append(errs, s.redis.validate()...)
 	if s.publish != nil {
 		errs = append(errs, s.publish.validate(s.placed)...)
 	} else {
@@ -213,6 +219,12 @@ func (s *settings) validateServe() (errs []error) {
 		errs = append(errs, errors.New("client_address: trusted_hops counts entries of header: name the header too"))
 	}
 	errs = append(errs, s.validateShadow()...)
+	switch {
+	case len(s.RevocationKeyFile) > 0 && (s.follows() || !s.redis.has()):
+		errs = append(errs, errors.New("revocation-key-file: it is for redis beside licenses; beside bundle-url the keys are those of bundle-key-file"))
+	case s.redis.has() && !s.follows() && len(s.RevocationKeyFile) == 0:
+		errs = append(errs, errors.New("redis: name the public key that revocations are signed with, by revocation-key-file; without it nothing in Redis counts"))
+	}
 	return append(append(errs, s.validateFollow()...), s.validateBearer()...)
 }
 
@@ -307,6 +319,10 @@ func (s *settings) checkFiles() error {
 		errs = append(errs, s.publish.checkFiles(s.placed)...)
 	}
 	errs = append(errs, s.checkFollowFiles()...)
+	errs = append(errs, s.redis.checkFiles()...)
+	if _, err := ringOf("revocation-key-file", s.RevocationKeyFile); err != nil {
+		errs = append(errs, err)
+	}
 	if _, err := s.Bearer.issuer(nil); err != nil {
 		errs = append(errs, err)
 	}

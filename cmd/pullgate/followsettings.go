@@ -126,18 +126,7 @@ func (s *settings) checkFollowFiles() (errs []error) {
 
 // ring holds the keys that may vouch for bundles.
 func (f *followSettings) ring() (*bundle.KeyRing, error) {
-	var pems [][]byte
-	for _, path := range f.BundleKeyFile {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, fmt.Errorf("bundle-key-file: %w", err)
-		}
-		if _, err := bundle.ParsePublic(data); err != nil {
-			return nil, fmt.Errorf("bundle-key-file: %s: %w", path, err)
-		}
-		pems = append(pems, data)
-	}
-	return bundle.ParseKeyRing(pems...)
+	return ringOf("bundle-key-file", f.BundleKeyFile)
 }
 
 // config is how the publisher is followed, with state below a directory.

@@ -15,11 +15,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pullgate/pullgate/authz/redisstore"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/bundle/license"
 	bundleserve "github.com/pullgate/pullgate/bundle/serve"
 	"github.com/pullgate/pullgate/sync/postgres"
 	"github.com/pullgate/pullgate/sync/publish"
+	"github.com/pullgate/pullgate/sync/tombstone"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -96,6 +98,8 @@ type publisher struct {
 	listener net.Listener // of the bundles; nil without bundle-addr
 	outputs  outputs
 	lease    atomic.Pointer[postgres.Lease] // nil without a database
+	redis    *redisstore.Store              // nil without --redis
+	keepers  *tombstone.Keepers             // likewise
 
 	mu        sync.Mutex
 	published map[string]*bundle.Bundle // by name
@@ -141,6 +145,9 @@ func newPublisher(p *process) (_ *publisher, err error) {
 		}
 	}()
 	if pub.outputs, err = cfg.outputs(); err != nil {
+		return nil, err
+	}
+	if err = pub.keepTombstones(signer, ring); err != nil {
 		return nil, err
 	}
 	pub.server = bundleserve.New(bundleserve.Config{Bundles: cfg.access(), Logger: p.log, Registerer: p.registry})
@@ -189,6 +196,7 @@ func (pub *publisher) Close() {
 	if pub.listener != nil {
 		_ = pub.listener.Close() // again, after serveBundles
 	}
+	_ = closeRedis(pub.redis)
 }
 
 // run serves until ctx is done, or until everything has been published when it is to be done once.
@@ -204,6 +212,7 @@ func (pub *publisher) run(ctx context.Context, o order) error {
 		group.Go(func() error { return out.run(gctx, pub.wrote(out)) })
 	}
 	group.Go(func() error { return pub.lead(gctx) })
+	group.Go(func() error { return pub.runTombstones(gctx) })
 	pub.compiled.start(gctx, group)
 	group.Go(func() error { return pub.orders(gctx, o) })
 	if pub.settings.Once {
@@ -250,8 +259,11 @@ func (pub *publisher) orders(ctx context.Context, first order) error {
 }
 
 // deliver serves a bundle and hands it on to the outputs.
-func (pub *publisher) deliver(_ context.Context, issue *publish.Issue) error {
+func (pub *publisher) deliver(ctx context.Context, issue *publish.Issue) error {
 	b := issue.Bundle
+	if pub.keepers != nil {
+		pub.keepers.Announce(ctx, b) // before anybody can have it
+	}
 	pub.server.Publish(b.Name(), issue.File)
 	for _, out := range pub.outputs {
 		out.offer(issue)

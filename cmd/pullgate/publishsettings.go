@@ -58,6 +58,7 @@ func addPublishFlags(f *pflag.FlagSet, s *settings) {
 	p := &publishSettings{}
 	s.publish = p
 	addCompileFlags(f, s)
+	addRedisFlags(f, &s.redis, "through which sidecars are told of revocations before the bundle")
 	addLogFlags(f, s)
 	f.StringVar(&s.Data, "data", defaultDataDir()+"-publish", "directory for state: catalog, bundles; not that of a pullgate serve")
 	f.StringVar(&s.AdminAddr, "admin-addr", "127.0.0.1:9194", "address of /metrics /healthz /readyz /v1/status")
@@ -152,28 +153,7 @@ func (p *publishSettings) checkFiles(placed func(key, format string, args ...any
 
 // keys are the signer, and the ring that verifies what it and its predecessors have signed.
 func (p *publishSettings) keys() (*bundle.Signer, *bundle.KeyRing, error) {
-	text, err := readSecretFile(p.SigningKey)
-	if err != nil {
-		return nil, nil, fmt.Errorf("signing-key: %w", err)
-	}
-	signer, err := bundle.ParseSigner([]byte(text + "\n"))
-	if err != nil {
-		return nil, nil, fmt.Errorf("signing-key: %s: %w", p.SigningKey, err)
-	}
-	own, err := bundle.MarshalPublic(signer.Public())
-	if err != nil {
-		return nil, nil, err
-	}
-	pems := [][]byte{own}
-	for _, path := range p.KeyFile {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, nil, fmt.Errorf("key-file: %w", err)
-		}
-		pems = append(pems, data)
-	}
-	ring, err := bundle.ParseKeyRing(pems...)
-	return signer, ring, err
+	return signingKeys(p.SigningKey, p.KeyFile)
 }
 
 // print tells of the bundles, with names of files in place of secrets.

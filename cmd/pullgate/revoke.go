@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/sync/source"
+	"github.com/pullgate/pullgate/sync/tombstone"
 	"github.com/spf13/cobra"
 )
 
@@ -16,6 +17,8 @@ import (
 type revoker interface {
 	// Revoke returns where it is written, and false when it was written before.
 	Revoke(ctx context.Context, r source.Revocation) (where string, changed bool, err error)
+	// Target says whose it is.
+	Target(ctx context.Context, r source.Revocation) (source.Target, error)
 }
 
 func revokeCommand() *cobra.Command {
@@ -37,6 +40,7 @@ func revokeCommand() *cobra.Command {
 
 func revokeOne(kind source.RevocationKind, use, short, example string) *cobra.Command {
 	var licenses, at, reason string
+	var t tellSettings
 	cmd := &cobra.Command{
 		Use:   use,
 		Short: short,
@@ -45,7 +49,10 @@ is, or into the row of the database (--licenses postgres://…). What comes of i
 mistakes, else nothing is written. It counts as every edit does: within a second in one process,
 with the next bundle where sidecars follow a publisher.
 
-Exit codes: 0 it is revoked (also when it was before), 2 it could not be done.`,
+With --redis and --signing-key, sidecars and a publisher that have --redis, too, are told through
+Redis: it counts within a second everywhere, before there is a bundle with it.
+
+Exit codes: 0 it is revoked (also when it was before), 2 it could not be done, or not all of it.`,
 		Example: example,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -56,6 +63,7 @@ Exit codes: 0 it is revoked (also when it was before), 2 it could not be done.`,
 		f.StringVar(&at, "at", "", "`instant` from which it is revoked (default: now)")
 		f.StringVar(&reason, "reason", "", "why, for who reads the files")
 	}
+	t.addFlags(f)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		r, err := newRevocation(kind, args[0], at, reason)
 		if err != nil {
@@ -65,18 +73,57 @@ Exit codes: 0 it is revoked (also when it was before), 2 it could not be done.`,
 		if err != nil {
 			return err
 		}
-		where, changed, err := src.(revoker).Revoke(cmd.Context(), r)
+		tell, err := t.teller(fmt.Sprintf("%s %s", kind, args[0]))
 		if err != nil {
 			return err
 		}
-		said := "written into"
-		if !changed {
-			said = "revoked before, in"
-		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s %s\n", kind, args[0], said, where)
-		return nil
+		defer tell.Close()
+		return revoke(cmd, src.(revoker), r, args[0], tell)
 	}
 	return cmd
+}
+
+// revoke tells sidecars first, if it can: finding and checking all files may take a while. What is
+// told and then not written counts for a few minutes only. Without a publisher that hears of it, it is
+// written first.
+func revoke(cmd *cobra.Command, src revoker, r source.Revocation, name string, tell *teller) error {
+	ctx := cmd.Context()
+	var target source.Target
+	var untold error
+	told := false
+	if tell != nil {
+		var err error
+		if target, err = src.Target(ctx, r); err != nil {
+			return err
+		}
+		if untold = tell.tell(ctx, r, target, false); untold == nil {
+			told = true
+		}
+	}
+	where, changed, err := src.Revoke(ctx, r)
+	if err != nil {
+		if told {
+			err = fmt.Errorf("it is denied for now, but not written, and counts again in %s if it is not: %w", tell.hold, err)
+		}
+		return err
+	}
+	said := "written into"
+	if !changed {
+		said = "revoked before, in"
+	}
+	if errors.Is(untold, tombstone.ErrQuiet) {
+		untold = tell.tell(ctx, r, target, true)
+	}
+	if untold != nil {
+		return fmt.Errorf("%s %s: %s %s, but sidecars are not told through Redis, and it counts as every edit; run it again to tell them: %w", r.Kind, name, said, where, untold)
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s %s\n", r.Kind, name, said, where)
+	if tell == nil {
+		fmt.Fprintln(cmd.OutOrStdout(), "it counts within a second in one process, and with the next bundle where sidecars follow a publisher")
+		return nil
+	}
+	_, err = tell.said.WriteTo(cmd.OutOrStdout())
+	return err
 }
 
 var digestPattern = regexp.MustCompile(`^(?:([a-z0-9][a-z0-9._-]*):)?([^@:]+)@(sha256:[0-9a-f]{64})$`)

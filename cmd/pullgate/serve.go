@@ -14,12 +14,14 @@ import (
 	"github.com/pullgate/pullgate/authz/engine"
 	"github.com/pullgate/pullgate/authz/envoy"
 	"github.com/pullgate/pullgate/authz/memstore"
+	"github.com/pullgate/pullgate/authz/redisstore"
 	"github.com/pullgate/pullgate/authz/shadow"
 	"github.com/pullgate/pullgate/authz/token"
 	"github.com/pullgate/pullgate/authz/upstream"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/publish"
 	"github.com/pullgate/pullgate/sync/pull"
+	"github.com/pullgate/pullgate/sync/tombstone"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 )
@@ -93,8 +95,10 @@ type sidecar struct {
 	tokens      *token.Issuer // nil when there are none
 	credentials *upstream.Credentials
 	clock       *pull.Clock
-	puller      *pull.Puller    // nil without a publisher
-	warned      map[string]bool // see warnOnce
+	puller      *pull.Puller        // nil without a publisher
+	redis       *redisstore.Store   // nil without --redis
+	tombstones  *tombstone.Follower // likewise
+	warned      map[string]bool     // see warnOnce
 }
 
 // serve runs until ctx is done, then shuts down in order: readiness, listeners, requests
@@ -144,6 +148,7 @@ func serveProcess(ctx context.Context, p *process, stdout io.Writer) (err error)
 	group.Go(func() error { return sc.watchReadiness(gctx) })
 	group.Go(func() error { return sc.watchShadow(gctx) })
 	group.Go(func() error { return sc.shadow.Run(gctx) })
+	group.Go(func() error { return sc.runTombstones(gctx) })
 	group.Go(func() error { return sc.clock.Run(gctx, !p.cfg.follows()) })
 	supply.start(gctx, group)
 	err = group.Wait()
@@ -186,6 +191,9 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 	if sc.tokens, err = cfg.Bearer.issuer(p.registry); err != nil {
 		return nil, err
 	}
+	if err = sc.followTombstones(); err != nil {
+		return nil, err
+	}
 	sc.classifier = cfg.classifier(sc.tokens)
 	return sc, nil
 }
@@ -217,6 +225,7 @@ func (s *settings) grpcTLS() *envoy.TLS {
 // Close flushes the records. It also closes what newSidecar has opened before an error.
 func (sc *sidecar) Close() error {
 	sc.credentials.Close()
+	closing := closeRedis(sc.redis)
 	if sc.engine != nil {
 		sc.engine.Close()
 	}
@@ -224,9 +233,9 @@ func (sc *sidecar) Close() error {
 		sc.cache.Close()
 	}
 	if sc.records != nil {
-		return sc.records.Close()
+		closing = errors.Join(closing, sc.records.Close())
 	}
-	return nil
+	return closing
 }
 
 // compileSide makes the other side in the same process. It signs with a key that nobody else has.

@@ -30,10 +30,22 @@ type proxied struct {
 // proxy starts Envoy before a pullgate that is not yet running. change may be nil.
 func (v *vendor) proxy(change func(*envoyexample.Options), args ...string) *proxied {
 	v.Helper()
+	v.onLoopback()
+	return v.serve(args...).behindEnvoy(change)
+}
+
+// onLoopback makes the address at which Envoy listens the registry's for customers.
+func (v *vendor) onLoopback() {
+	v.Helper()
 	vendorFile, err := os.ReadFile(v.path("licenses/vendor.yaml"))
 	v.must(err)
 	v.write("licenses/vendor.yaml", strings.Replace(string(vendorFile), customersHost, "127.0.0.1", 1), 0o644)
-	p := &proxied{served: v.serve(args...)}
+}
+
+// behindEnvoy starts Envoy before a running pullgate. change may be nil.
+func (s *served) behindEnvoy(change func(*envoyexample.Options)) *proxied {
+	v, p := s.vendor, &proxied{served: s}
+	v.Helper()
 	p.awaitReady()
 	certs, err := peers.NewCertificates(v.dir, "127.0.0.1")
 	v.must(err)

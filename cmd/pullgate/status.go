@@ -36,6 +36,8 @@ type status struct {
 	// follow says how following a publisher goes; nil without one.
 	follow   func() pull.Status
 	stopping bool
+	// tombstones says what keeps revocations from counting before the bundle has them, a line each.
+	tombstones func() string
 
 	standby string // what a publisher waits for before it begins; "" for nothing
 	// Of a publisher, nil of a sidecar:
@@ -57,7 +59,7 @@ type registryStatus struct {
 
 func newStatus(clock func() time.Time, reg prometheus.Registerer) *status {
 	s := &status{
-		clock: clock, started: clock(), records: func() string { return "" }, credentials: func() string { return "" }, clockProblem: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
+		clock: clock, started: clock(), records: func() string { return "" }, credentials: func() string { return "" }, clockProblem: func() string { return "" }, tombstones: func() string { return "" }, registries: map[string]*registryStatus{}, slowCrawl: slowCrawl,
 		broken: prometheus.NewGauge(prometheus.GaugeOpts{Name: "pullgate_licenses_broken", Help: "1 while the license directory holds an edit that is refused; the last good set is in use."}),
 		loads:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "pullgate_license_loads_total", Help: "Readings of the license directory after a change, by result (ok, refused)."}, []string{"result"}),
 	}
@@ -216,6 +218,7 @@ func (s *status) ready() (bool, string) {
 func (s *status) health() string {
 	ready, why := s.ready()
 	published, following := s.publications(), s.following()
+	revoking := s.tombstones() // which asks for the serial
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lines := published
@@ -258,6 +261,9 @@ func (s *status) health() string {
 	}
 	if problem := s.records(); problem != "" {
 		lines = append(lines, problem)
+	}
+	if revoking != "" {
+		lines = append(lines, strings.Split(revoking, "\n")...)
 	}
 	switch {
 	case len(lines) == 0:

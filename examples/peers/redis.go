@@ -64,7 +64,7 @@ func startRedis(ctx context.Context, path, port string, cfg RedisConfig) (_ *Red
 	}
 	if cfg.User != "" {
 		acl := filepath.Join(dir, "users.acl")
-		text := fmt.Sprintf("user default off\nuser %s on >%s ~pullgate:* &* +@all -@admin -@dangerous +info\n", cfg.User, cfg.Password)
+		text := fmt.Sprintf("user default off\nuser %s on >%s ~pullgate:* +@read +@write +@connection +@transaction +@blocking -@dangerous\n", cfg.User, cfg.Password)
 		if err := os.WriteFile(acl, []byte(text), 0o600); err != nil {
 			return nil, err
 		}

@@ -82,3 +82,35 @@ func revokeRow(ctx context.Context, conn *session, r *source.Revocation) (row st
 	_, err = conn.each(ctx, func([][]byte) error { return nil }, edit, args...)
 	return row, true, err
 }
+
+// Target finds what is to be revoked. The error is source.ErrNoSuch when it is not there.
+func (db *DB) Target(ctx context.Context, r source.Revocation) (t source.Target, err error) {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return t, err
+	}
+	defer conn.disconnect()
+	if err := checkSchema(ctx, conn); err != nil {
+		return t, db.failed(err)
+	}
+	var found []string
+	name := r.ID
+	switch r.Kind {
+	case source.RevokeCustomer:
+		found, err = conn.one(ctx, "SELECT id, '' FROM pullgate.customers WHERE id = $1", r.ID)
+	case source.RevokeLicense:
+		found, err = conn.one(ctx, "SELECT customer, '' FROM pullgate.licenses WHERE id = $1", r.ID)
+	case source.RevokeKey:
+		found, err = conn.one(ctx, "SELECT customer, hash FROM pullgate.keys WHERE customer = $1 AND id = $2", r.Customer, r.Key)
+	default:
+		name = r.Registry
+		found, err = conn.one(ctx, "SELECT '', '' FROM pullgate.registries WHERE id = $1", r.Registry)
+	}
+	switch {
+	case errors.Is(err, errNoRow):
+		return t, db.failed(fmt.Errorf("%w: no %s %q", source.ErrNoSuch, r.Kind, name))
+	case err != nil:
+		return t, db.failed(err)
+	}
+	return source.Target{Customer: found[0], Hash: found[1]}, nil
+}

@@ -23,8 +23,11 @@ type KeeperConfig struct {
 	Ring     *bundle.KeyRing // whose tombstones count: Signer's and those of sidecars' other keys
 	Stream   Stream
 	Validity time.Duration // longest time for which a bundle of this publisher may be used
-	Clock    func() time.Time
-	Logger   *slog.Logger
+	// Held says that newer content is held back until somebody accepts it: then what a bundle does not
+	// have may be there. nil: never.
+	Held   func() bool
+	Clock  func() time.Time
+	Logger *slog.Logger
 }
 
 // Keepers are those of all bundles of a publisher.
@@ -88,15 +91,6 @@ func (k *keeper) run(ctx context.Context) {
 			k.round(ctx, nil)
 			cancel()
 		}
-	}
-}
-
-// Rest ends the heartbeats until a bundle is announced again: another publisher was elected.
-func (k *Keepers) Rest() {
-	for _, keeper := range k.all {
-		keeper.mu.Lock()
-		keeper.current, keeper.known = nil, false
-		keeper.mu.Unlock()
 	}
 }
 
@@ -322,7 +316,7 @@ func (k *keeper) settle(ctx context.Context) error {
 			return err
 		case has:
 			k.cfg.Logger.Info("tombstones: the bundle has what was revoked", "bundle", k.cfg.Name, "number", n, "what", t.Target(), "serial", k.current.Serial())
-		case now.Unix() >= t.Made+t.Hold:
+		case now.Unix() >= t.Made+t.Hold && (k.cfg.Held == nil || !k.cfg.Held()):
 			k.cfg.Logger.Warn("tombstones: the sources do not have what was revoked, and it counts no more; revoke it where the publisher reads it, or publish what is held back",
 				"bundle", k.cfg.Name, "number", n, "what", t.Target(), "made", time.Unix(t.Made, 0).UTC())
 		default:

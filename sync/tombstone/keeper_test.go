@@ -3,6 +3,7 @@ package tombstone
 import (
 	"bytes"
 	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ type site struct {
 	revoked string // of the license: "never" or an instant
 	banned  bool
 	noKey   bool
+	held    bool
 }
 
 const hash = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
@@ -54,7 +56,7 @@ func newKey(t *testing.T) (*bundle.Signer, *bundle.KeyRing) {
 func (s *site) keepers() *Keepers {
 	return NewKeepers(nil, KeeperConfig{
 		Name: bundle.DefaultName, Bundles: []string{bundle.DefaultName, "plant-7"}, Signer: s.signer, Ring: s.ring, Stream: s.m,
-		Validity: 72 * time.Hour, Clock: func() time.Time { return s.clock },
+		Validity: 72 * time.Hour, Clock: func() time.Time { return s.clock }, Held: func() bool { return s.held },
 	})
 }
 
@@ -115,7 +117,8 @@ func (s *site) revoke() *Appended {
 func (s *site) append(t bundle.Tombstone) *Appended {
 	s.t.Helper()
 	t.Bundle = bundle.DefaultName
-	a, err := Append(context.Background(), s.m, s.signer, s.ring, t, DefaultHold, s.clock)
+	r := Revoker{Signer: s.signer, Ring: s.ring, Hold: DefaultHold, Written: true}
+	a, err := r.Append(context.Background(), s.m, t, s.clock)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -236,6 +239,15 @@ func TestABundleOfEarlierSourcesDoesNotEndATombstone(t *testing.T) {
 		s.clock = s.clock.Add(DefaultHold)
 		s.publish(501)
 		equal(t, "serials", s.serials(), 501)
+	})
+	t.Run("sources that are held back", func(t *testing.T) {
+		s := newSite(t)
+		s.publish(500)
+		s.revoke()
+		s.held = true
+		s.clock = s.clock.Add(36 * time.Hour)
+		s.publish(501) // what was published before, again
+		equal(t, "serials", s.serials(), 501, 502)
 	})
 	t.Run("revoked no more", func(t *testing.T) {
 		s := newSite(t)
@@ -400,9 +412,18 @@ func TestAppendWithoutAPublisher(t *testing.T) {
 	if a := s.append(bundle.Tombstone{Kind: bundle.TombstoneCustomer, Customer: "acme"}); a.Beat != 2*time.Minute || a.Serial != s.clock.Unix()+1 {
 		t.Errorf("%+v", a)
 	}
+	mill := bundle.Tombstone{Kind: bundle.TombstoneCustomer, Customer: "mill", Bundle: bundle.DefaultName}
+	early := Revoker{Signer: s.signer, Ring: s.ring}
+	if _, err := early.Append(context.Background(), s.m, mill, s.clock); !errors.Is(err, ErrQuiet) {
+		t.Errorf("before it is written: %v", err)
+	}
+	s.tick(0)
+	if a, err := early.Append(context.Background(), s.m, mill, s.clock); err != nil || a.Serial != s.beat().Serial+1 {
+		t.Errorf("before it is written, with a publisher: %+v, %v", a, err)
+	}
 	other, ring := newKey(t)
-	_, err := Append(context.Background(), s.m, other, ring, bundle.Tombstone{Kind: bundle.TombstoneCustomer, Customer: "acme", Bundle: bundle.DefaultName}, 0, s.clock)
-	if err == nil || !strings.Contains(err.Error(), "heartbeat is signed with a key that is not configured") {
+	stranger := Revoker{Signer: other, Ring: ring, Written: true}
+	if _, err := stranger.Append(context.Background(), s.m, mill, s.clock); !errors.Is(err, ErrForeignHeartbeat) {
 		t.Errorf("with a key that the publisher does not have: %v", err)
 	}
 }

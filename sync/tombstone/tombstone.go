@@ -57,18 +57,33 @@ type Appended struct {
 	Beat   time.Duration // age of the publisher's heartbeat; negative when there is none
 }
 
+// ErrQuiet means that no publisher has been heard of lately: append after the sources have the revocation.
+var ErrQuiet = errors.New("no publisher was heard of in the last minute")
+
 // ErrForeignHeartbeat means that the publisher signs with a key that Append was not given, so that
 // it cannot know which serial comes next.
 var ErrForeignHeartbeat = errors.New("the publisher's heartbeat is signed with a key that is not configured")
 
-// Append signs a tombstone about what t says and appends it; Number and Serial are filled in, and Made
-// and Hold are now and hold. The revocation must be where the publisher reads it before Append is
-// called. Its serial is one that no bundle made of earlier sources can have without the Keeper knowing.
-func Append(ctx context.Context, s Stream, signer *bundle.Signer, ring *bundle.KeyRing, t bundle.Tombstone, hold time.Duration, now time.Time) (*Appended, error) {
+// Revoker appends tombstones.
+type Revoker struct {
+	Signer *bundle.Signer
+	Ring   *bundle.KeyRing // keys of the publisher and of others who revoke, Signer's among them
+	Hold   time.Duration   // see DefaultHold
+	// Written says that the revocation is where the publisher reads it. Else, when no publisher has been
+	// heard of lately, nothing is appended, and the error is ErrQuiet.
+	Written bool
+}
+
+// Append signs a tombstone about what t says and appends it; Number, Serial, Made and Hold are filled
+// in. Its serial is the one after the last that the publisher has told of, so that the next bundle
+// ends it; should that be made of sources without the revocation, the publisher's Keeper makes the
+// tombstone anew. When no publisher tells, the clock does: see docs/design/tombstones.md.
+func (r *Revoker) Append(ctx context.Context, s Stream, t bundle.Tombstone, now time.Time) (*Appended, error) {
+	signer, ring := r.Signer, r.Ring
 	var out *Appended
 	err := s.Append(ctx, func(texts []string, heartbeat string) (string, error) {
 		out = &Appended{Tombstone: &t, Beat: -1}
-		t.Made, t.Hold, t.Number, t.Serial = now.Unix(), int64(hold/time.Second), 0, now.Unix()
+		t.Made, t.Hold, t.Number, t.Serial = now.Unix(), int64(r.Hold/time.Second), 0, now.Unix()
 		if heartbeat != "" {
 			h, err := bundle.ReadHeartbeat(heartbeat, t.Bundle, ring)
 			switch {
@@ -81,6 +96,9 @@ func Append(ctx context.Context, s Stream, signer *bundle.Signer, ring *bundle.K
 					t.Serial = max(h.Serial, now.Unix())
 				}
 			}
+		}
+		if !r.Written && (out.Beat < 0 || out.Beat > fresh) {
+			return "", ErrQuiet
 		}
 		t.Serial++
 		for _, text := range texts {
