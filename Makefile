@@ -66,8 +66,8 @@ demo: build ## real registry, real Envoy, real clients on this machine; KEEP=1 l
 	@$(peers) install envoy registry crane
 	@KEEP='$(KEEP)' go run ./examples/demo
 
-demo-split: build ## publisher with PostgreSQL, two sidecars, real Envoys; KEEP=1 leaves it running
-	@$(peers) install envoy registry crane postgres
+demo-split: build ## publisher with PostgreSQL, two sidecars, Redis, real Envoys; KEEP=1 leaves it running
+	@$(peers) install envoy registry crane postgres redis
 	@KEEP='$(KEEP)' go run ./examples/split
 
 clients: build ## the client matrix: every client × registry × case, as a table; CLIENTS="crane helm" these alone, COSIGN=1 cosign too

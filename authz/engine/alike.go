@@ -12,12 +12,14 @@ import (
 // Alike says which customers a policy cannot tell apart, for whoever asks about all of them: it is
 // told from the compiled rules, and errs on the side of telling them apart.
 type Alike struct {
-	// Shared: a decision about a resource reads of the customer's document only `banned`, whether
-	// there are licenses, Fields, the grants that have the resource's product or repository and the
-	// licenses of those. Ids count by their order alone, and the customer's id where a candidate's
-	// `except` names it.
-	Shared bool
-	Fields []string // further members of the document, ascending
+	// Shared: what a decision about a resource says, but for messages, warnings and features, comes
+	// of these parts of the customer's document: `banned`, whether there are licenses, Fields, the
+	// grants that have the resource's product or repository, and LicenseFields of the licenses of
+	// those. Ids count by their order alone, and the customer's id where a candidate's `except`
+	// names it.
+	Shared        bool
+	Fields        []string // further members of the document, ascending
+	LicenseFields []string // members of a license, ascending
 	// Order: with Shared, instants of grants and licenses are compared with each other, with the
 	// clock and with the candidates', and nothing is computed from them.
 	Order bool
@@ -37,8 +39,10 @@ func (p *policy) alike() Alike {
 		a.rule(r)
 	}
 	a.Order = a.Order && a.Shared
-	slices.Sort(a.Fields)
-	a.Fields = slices.Compact(a.Fields)
+	for _, fields := range []*[]string{&a.Fields, &a.LicenseFields} {
+		slices.Sort(*fields)
+		*fields = slices.Compact(*fields)
+	}
 	return a.Alike
 }
 
@@ -72,7 +76,12 @@ func (p *policy) reached(entry string) []*ast.Rule {
 	return out
 }
 
-func isVendors(r *ast.Rule) bool { return strings.HasPrefix(r.Path().String(), "data.vendor.") }
+func isVendors(r *ast.Rule) bool { return strings.HasPrefix(r.Ref().String(), "data.vendor.") }
+
+// writesMessages says that a rule is of the package whose values are in messages and nowhere else.
+func writesMessages(r *ast.Rule) bool {
+	return r.Module.Package.Path.String() == "data.pullgate.reason"
+}
 
 // alikeness is an Alike in the making.
 type alikeness struct{ Alike }
@@ -94,7 +103,7 @@ func (a *alikeness) computes(format string, args ...any) {
 func (a *alikeness) rule(r *ast.Rule) {
 	alone := *r
 	alone.Else = nil
-	at := r.Path().String()
+	at := r.Ref().String()
 	existence := map[*ast.Term]bool{}
 	ast.WalkExprs(&alone, func(e *ast.Expr) bool {
 		if t, ok := e.Terms.(*ast.Term); ok {
@@ -126,14 +135,14 @@ func (a *alikeness) rule(r *ast.Rule) {
 		}
 		return
 	}
-	if r.Module.Package.Path.String() != "data.pullgate.reason" { // which writes messages
+	if !writesMessages(r) {
 		a.calls(&alone, at)
 	}
 }
 
 // customer looks at a reference into the customer's document.
 func (a *alikeness) customer(r *ast.Rule, ref ast.Ref, words []string, existence bool) {
-	at, field := r.Path().String(), ""
+	at, field := r.Ref().String(), ""
 	if len(words) > 3 {
 		field = words[3]
 	}
@@ -156,7 +165,7 @@ func (a *alikeness) customer(r *ast.Rule, ref ast.Ref, words []string, existence
 			return
 		}
 	case "licenses": // by the id that a grant has, or how many there are
-		if !isVendors(r) && (len(ref) > 4 || isCounted(r, ref)) {
+		if !isVendors(r) && (writesMessages(r) || len(ref) > 4 && a.license(r, ref) || len(ref) == 4 && isCounted(r, ref)) {
 			return
 		}
 	default:
@@ -164,6 +173,59 @@ func (a *alikeness) customer(r *ast.Rule, ref ast.Ref, words []string, existence
 		return
 	}
 	a.tellsApart("%s reads %s", at, ref)
+}
+
+// license notes what a rule reads of a license; false when it cannot be told.
+func (a *alikeness) license(r *ast.Rule, ref ast.Ref) bool {
+	holder, n := holderOf(r, ref)
+	if len(ref) > 5 {
+		field, ok := ref[5].Value.(ast.String)
+		if ok && (string(field) != "features" || n != 2 || !isSaid(r, holder, "features")) {
+			a.LicenseFields = append(a.LicenseFields, string(field))
+		}
+		return ok
+	}
+	fields := 0
+	ast.WalkRefs(r, func(ref ast.Ref) bool {
+		if v, ok := ref[0].Value.(ast.Var); ok && v == holder && len(ref) > 1 {
+			if field, ok := ref[1].Value.(ast.String); ok {
+				a.LicenseFields = append(a.LicenseFields, string(field))
+				fields++
+			}
+		}
+		return false
+	})
+	return holder != "" && n == fields+1
+}
+
+// holderOf is the variable that a compiled rule keeps what a reference stands for in, "" when there
+// is none, and how often it occurs.
+func holderOf(r *ast.Rule, ref ast.Ref) (holder ast.Var, occurrences int) {
+	ast.WalkExprs(r, func(e *ast.Expr) bool {
+		if v, ok := variable(e, 0); ok && e.IsEquality() && e.Operand(1).Value.Compare(ref) == 0 {
+			holder = v
+		}
+		return false
+	})
+	ast.WalkVars(r, func(v ast.Var) bool {
+		if v == holder {
+			occurrences++
+		}
+		return false
+	})
+	return holder, occurrences
+}
+
+// isSaid says that a variable is the value of an object's member of this name.
+func isSaid(r *ast.Rule, v ast.Var, member string) (found bool) {
+	ast.WalkTerms(r, func(t *ast.Term) bool {
+		if o, ok := t.Value.(ast.Object); ok && v != "" {
+			value := o.Get(ast.StringTerm(member))
+			found = found || value != nil && value.Value.Compare(v) == 0
+		}
+		return found
+	})
+	return found
 }
 
 // mentions says that a rule reads a field of this name of something.
@@ -192,19 +254,8 @@ func standsFor(r *ast.Rule, t *ast.Term, ref string) (found bool) {
 
 // isCounted says that what a reference stands for is counted and not looked into.
 func isCounted(r *ast.Rule, ref ast.Ref) bool {
-	holder, occurrences, counted := ast.Var(""), 0, false
-	ast.WalkExprs(r, func(e *ast.Expr) bool {
-		if v, ok := variable(e, 0); ok && e.IsEquality() && e.Operand(1).Value.Compare(ref) == 0 {
-			holder = v
-		}
-		return false
-	})
-	ast.WalkVars(r, func(v ast.Var) bool {
-		if v == holder {
-			occurrences++
-		}
-		return false
-	})
+	counted := false
+	holder, occurrences := holderOf(r, ref)
 	ast.WalkExprs(r, func(e *ast.Expr) bool {
 		if v, ok := variable(e, 0); ok && v == holder && e.IsCall() && e.Operator().Equal(ast.Count.Ref()) {
 			counted = true

@@ -26,8 +26,12 @@ func alikeOf(t *testing.T, more map[string]string) Alike {
 // Customers with grants of the same order of dates are one to the library; otherwise a question
 // about all of them would take hours.
 func TestTheLibraryTellsNoCustomersApart(t *testing.T) {
-	if a := alikeOf(t, nil); !a.Shared || !a.Order || len(a.Fields) > 0 || a.Because != "" {
+	a := alikeOf(t, nil)
+	if !a.Shared || !a.Order || len(a.Fields) > 0 || a.Because != "" {
 		t.Errorf("%+v", a)
+	}
+	if !slices.Contains(a.LicenseFields, "expiring_from") || slices.Contains(a.LicenseFields, "features") {
+		t.Errorf("of a license %q", a.LicenseFields)
 	}
 }
 
@@ -74,22 +78,27 @@ func TestLibrariesThatTellCustomersApart(t *testing.T) {
 		because string
 		shared  bool
 	}{
-		"an id":               {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.id == \"mill\""), "reads data.pullgate.customer.id", false},
-		"who asks":            {change(state, started, started+"\n\nstarted(_, _) if input.subject.customer == \"mill\""), "reads input.subject.customer", false},
-		"somebody else":       {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customers.mill"), "reads data.pullgate.customers", false},
-		"every license":       {change(state, started, started+"\n\nstarted(_, _) if {\n\tall := data.pullgate.customer.licenses\n\tall[_].type == \"trial\"\n}"), "reads data.pullgate.customer.licenses", false},
-		"every product":       {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.products[_]"), "reads data.pullgate.customer.products", false},
-		"another product":     {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.products[input.resource.repository]"), "reads data.pullgate.customer.products", false},
-		"a difference":        {change(state, started, "started(grant, time) if grant.clocks.starts - 60 <= time"), "check.started calls minus", true},
-		"a day":               {change(state, started, started+" else if floor(grant.clocks.starts / 86400) == floor(time / 86400)"), "check.started calls div", true},
-		"a sum in a function": {change(state, started, "started(grant, time) if _later(grant.clocks.starts) <= time\n\n_later(at) := sum([at, 60])"), "check._later calls sum", true},
+		"an id":                {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.id == \"mill\""), "reads data.pullgate.customer.id", false},
+		"who asks":             {change(state, started, started+"\n\nstarted(_, _) if input.subject.customer == \"mill\""), "reads input.subject.customer", false},
+		"somebody else":        {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customers.mill"), "reads data.pullgate.customers", false},
+		"every license":        {change(state, started, started+"\n\nstarted(_, _) if {\n\tall := data.pullgate.customer.licenses\n\tall[_].type == \"trial\"\n}"), "reads data.pullgate.customer.licenses", false},
+		"a license as a whole": {change(state, started, started+"\n\nstarted(grant, _) if {\n\tlicense := data.pullgate.customer.licenses[grant.license]\n\tcount(license) == 12\n}"), "reads data.pullgate.customer.licenses", false},
+		"every product":        {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.products[_]"), "reads data.pullgate.customer.products", false},
+		"another product":      {change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.products[input.resource.repository]"), "reads data.pullgate.customer.products", false},
+		"a difference":         {change(state, started, "started(grant, time) if grant.clocks.starts - 60 <= time"), "check.started calls minus", true},
+		"a day":                {change(state, started, started+" else if floor(grant.clocks.starts / 86400) == floor(time / 86400)"), "check.started calls div", true},
+		"a sum in a function":  {change(state, started, "started(grant, time) if _later(grant.clocks.starts) <= time\n\n_later(at) := sum([at, 60])"), "check._later calls sum", true},
 	} {
 		got := alikeOf(t, tt.modules)
 		if got.Shared != tt.shared || got.Order || !strings.Contains(got.Because, tt.because) {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}
-	got := alikeOf(t, change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.labels.friend == true"))
+	got := alikeOf(t, change(state, started, started+"\n\nstarted(grant, _) if data.pullgate.customer.licenses[grant.license].features.early == true"))
+	if !got.Shared || !slices.Contains(got.LicenseFields, "features") {
+		t.Errorf("a feature: %+v", got)
+	}
+	got = alikeOf(t, change(state, started, started+"\n\nstarted(_, _) if data.pullgate.customer.labels.friend == true"))
 	if !got.Shared || !got.Order || !slices.Equal(got.Fields, []string{"labels"}) {
 		t.Errorf("a label: %+v", got)
 	}

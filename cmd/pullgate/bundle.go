@@ -18,7 +18,7 @@ import (
 
 func bundleCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "bundle", Short: "Make and look at signed bundles", Args: cobra.NoArgs}
-	cmd.AddCommand(bundleKeygenCommand(), bundleBuildCommand(), bundleVerifyCommand(), bundleInspectCommand())
+	cmd.AddCommand(bundleKeygenCommand(), bundleBuildCommand(), bundleVerifyCommand(), bundleInspectCommand(), bundleDiffCommand())
 	return cmd
 }
 

@@ -15,9 +15,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pullgate/pullgate/authz/engine"
 	"github.com/pullgate/pullgate/authz/redisstore"
 	"github.com/pullgate/pullgate/bundle"
-	"github.com/pullgate/pullgate/bundle/license"
 	bundleserve "github.com/pullgate/pullgate/bundle/serve"
 	"github.com/pullgate/pullgate/sync/postgres"
 	"github.com/pullgate/pullgate/sync/publish"
@@ -101,6 +101,8 @@ type publisher struct {
 	redis    *redisstore.Store              // nil without --redis
 	keepers  *tombstone.Keepers             // likewise
 
+	comparing *engine.Engine // has the policy of the last bundle compiled
+
 	mu        sync.Mutex
 	published map[string]*bundle.Bundle // by name
 	once      chan struct{}             // closed when every bundle has been published
@@ -138,7 +140,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	if err != nil {
 		return nil, err
 	}
-	pub := &publisher{process: p, settings: cfg, published: map[string]*bundle.Bundle{}, once: make(chan struct{})}
+	pub := &publisher{process: p, settings: cfg, comparing: newComparing(), published: map[string]*bundle.Bundle{}, once: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			pub.Close()
@@ -190,6 +192,7 @@ func (p *publishSettings) listen() (net.Listener, error) {
 }
 
 func (pub *publisher) Close() {
+	pub.comparing.Close()
 	if pub.compiled != nil {
 		pub.compiled.Close()
 	}
@@ -325,11 +328,4 @@ func (pub *publisher) waitOnce(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// approve says why a bundle is not published without being accepted.
-func (pub *publisher) approve(_ context.Context, set *license.Set, previous, candidate *bundle.Bundle) error {
-	return publish.Shrunk(previous, candidate, pub.settings.share, func(registry, repository string) bool {
-		return isTarget(targets(set, registry), repository)
-	})
 }

@@ -77,7 +77,7 @@ func (p *published) bundle(name string, header ...string) (*bundle.Bundle, *http
 
 func TestPublishedBundleFollowsTheLicenses(t *testing.T) {
 	v := newVendor(t)
-	p := v.publish("")
+	p := v.publish("max_loss: 100%\n")
 	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
 	first, resp := p.bundle("default")
 	if left := time.Until(time.Unix(first.NotAfter(), 0)); left < 71*time.Hour || left > 72*time.Hour {
@@ -127,6 +127,80 @@ func TestPublisherStartsAgainWithWhatItHad(t *testing.T) {
 	b, _ := again.bundle("default", "Prefer: wait=5")
 	if b.Serial() != first.Serial() || b.Revision() != first.Revision() {
 		t.Errorf("serial %d revision %s, was %d %s", b.Serial(), b.Revision(), first.Serial(), first.Revision())
+	}
+}
+
+func TestLossIsHeldBackUntilItIsAccepted(t *testing.T) {
+	v := newVendor(t)
+	v.push("acme/app", "1.5.0")
+	p := v.publish("")
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	first, _ := p.bundle("default")
+
+	v.write("licenses/license.yaml", grants(">=1.5.0 <2.0.0"), 0o644) // the only customer loses 1.4.0
+	var health string
+	p.await("health says what is held back", 10*time.Second, func() bool {
+		_, health = p.get("/healthz")
+		return strings.Contains(health, "--accept")
+	})
+	if !strings.Contains(health, "1 of 1 customers would lose something (acme), more than max-loss 5%") {
+		t.Errorf("health says\n%s", health)
+	}
+	if same, _ := p.bundle("default"); same.Serial() != first.Serial() {
+		t.Fatal("it was published")
+	}
+	if got := p.gauge(`pullgate_publication_held{bundle="default"}`); got != "1" {
+		t.Errorf("the metric says %s", got)
+	}
+	if code, _ := p.get("/readyz"); code != http.StatusOK {
+		t.Errorf("not ready: what is published is as good as before")
+	}
+	_, revision, _ := strings.Cut(health, "--accept ")
+	revision = strings.TrimSpace(revision)
+
+	code, _, stderr := once(t, "publish", "--data", v.path("publisher"), "--accept", strings.Repeat("0", 64))
+	if code != exitUnknown || !strings.Contains(stderr, revision) {
+		t.Errorf("another revision: %d %s", code, stderr)
+	}
+	code, stdout, stderr := once(t, "publish", "--data", v.path("publisher"), "--accept", revision)
+	if code != exitYes || stdout != "done\n" {
+		t.Fatalf("%d %s%s", code, stdout, stderr)
+	}
+	second, _ := p.bundle("default")
+	if second.Revision() != revision || second.Serial() <= first.Serial() {
+		t.Errorf("serial %d revision %s", second.Serial(), second.Revision())
+	}
+
+	// And back, under a new serial; what is newer is held back.
+	if code, _, stderr := once(t, "publish", "--data", v.path("publisher"), "--rollback", first.Revision()); code != exitYes {
+		t.Fatal(stderr)
+	}
+	third, _ := p.bundle("default")
+	if third.Revision() != first.Revision() || third.Serial() <= second.Serial() {
+		t.Errorf("serial %d revision %s", third.Serial(), third.Revision())
+	}
+	v.write("licenses/license.yaml", grants(">=1.0.0 <3.0.0"), 0o644) // nobody loses anything
+	p.await("health says what is held back", 10*time.Second, func() bool {
+		_, health = p.get("/healthz")
+		return strings.Contains(health, "rolled back")
+	})
+	files, err := filepath.Glob(v.path("publisher/bundles/.orders/*"))
+	if err != nil || len(files) != 0 {
+		t.Errorf("orders are left: %v %v", files, err)
+	}
+}
+
+// Who is revoked in so many words is no accident: it is never held back.
+func TestRevocationIsNotHeldBack(t *testing.T) {
+	v := newVendor(t)
+	p := v.publish("")
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	for _, args := range [][]string{{"license", "acme-app"}, {"customer", "acme"}} {
+		was, _ := p.bundle("default")
+		if code, _, stderr := once(t, append([]string{"revoke", "--licenses", v.path("licenses")}, args...)...); code != exitYes {
+			t.Fatal(stderr)
+		}
+		p.await("published", 10*time.Second, func() bool { b, _ := p.bundle("default"); return b.Serial() > was.Serial() })
 	}
 }
 

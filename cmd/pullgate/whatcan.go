@@ -9,12 +9,11 @@ import (
 	"maps"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/classify"
-	"github.com/pullgate/pullgate/policies"
+	"github.com/pullgate/pullgate/bundle"
 	versions "github.com/pullgate/pullgate/policies/version"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -124,9 +123,9 @@ func (w *whatCan) rows(ctx context.Context) ([]pullable, error) {
 	return rows, nil
 }
 
-// tags are those that the customer sees in a repository's list. Where that is refused none may be
-// pulled, unless there are vendor rules: they may refuse the list alone, or grant a tag where no
-// license names the repository. Then each tag is asked for.
+// tags are those that the customer sees in a repository's list. Where that is refused single tags
+// may be pulled all the same: a license that is not enforced may be another one than the list is
+// refused for, and vendor rules may refuse the list alone or grant a tag. Then each tag is asked for.
 func (w *whatCan) tags(ctx context.Context, reg registryHost, name string) ([]string, error) {
 	req := w.request(reg.host, name, "tags/list")
 	t := w.gen.Resolve(authz.Registry{ID: reg.id}, req)
@@ -135,15 +134,13 @@ func (w *whatCan) tags(ctx context.Context, reg registryHost, name string) ([]st
 	}
 	w.read++
 	d := w.Decide(ctx, req)
-	switch {
-	case d.Outcome == authz.OutcomeError:
+	switch d.Outcome {
+	case authz.OutcomeError:
 		return nil, w.answered(d)
-	case d.Outcome == authz.OutcomeAnswer:
+	case authz.OutcomeAnswer:
 		return d.Names, nil
-	case w.hasRules():
-		return slices.Compact(slices.Sorted(slices.Values(t.Names))), nil
 	}
-	return nil, nil
+	return slices.Compact(slices.Sorted(slices.Values(t.Names))), nil
 }
 
 func (w *whatCan) request(host, repository, rest string) *authz.Request {
@@ -203,20 +200,17 @@ func orNever(instant *string) string {
 	return *instant
 }
 
-// hasRules says that the bundle has vendor rules.
-func (a *asked) hasRules() bool {
-	return slices.ContainsFunc(a.bundle.Paths(), func(p string) bool { return strings.HasPrefix(p, policies.RulesDir) })
-}
-
 // registryHost is a registry and a host that it answers for.
 type registryHost struct{ id, host string }
 
 // registries are those of the bundle, by id.
-func (a *asked) registries() ([]registryHost, error) {
+func (a *asked) registries() ([]registryHost, error) { return registriesOf(a.bundle) }
+
+func registriesOf(b *bundle.Bundle) ([]registryHost, error) {
 	var docs map[string]struct {
 		Hosts []string `json:"hosts"`
 	}
-	if err := json.Unmarshal(a.bundle.File("pullgate/registries/data.json"), &docs); err != nil {
+	if err := json.Unmarshal(b.File("pullgate/registries/data.json"), &docs); err != nil {
 		return nil, fmt.Errorf("read registries: %w", err)
 	}
 	var out []registryHost

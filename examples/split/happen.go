@@ -6,10 +6,14 @@ import (
 	"strings"
 )
 
-// revoke revokes a license in the database.
-func (s *stage) revoke(license string) func(context.Context) error {
+// revoke revokes a license in the database; with Redis its tombstone tells the sidecars at once.
+func (s *stage) revoke(license string, redis bool) func(context.Context) error {
 	return func(ctx context.Context) error {
-		out, err := s.command(ctx, "revoke", "license", license, "--licenses", s.databaseURL(), "--reason", "chargeback")
+		args := []string{"revoke", "license", license, "--licenses", s.databaseURL(), "--reason", "chargeback"}
+		if redis {
+			args = append(args, "--signing-key", s.path("release.key"), "--redis", "redis://pullgate@"+s.redis.Addr, "--redis-password-file", s.path("redis-password"))
+		}
+		out, err := s.command(ctx, args...)
 		if err == nil {
 			say("%s", strings.ReplaceAll(strings.TrimSpace(out), "\n", "\n  "))
 		}
@@ -23,6 +27,11 @@ func (s *stage) killPublisher(context.Context) error {
 	return nil
 }
 
+func (s *stage) killRedis(context.Context) error {
+	s.redis.Kill()
+	return nil
+}
+
 // publisherBack starts the publisher where it was and revokes something that only it can tell of.
 func (s *stage) publisherBack(ctx context.Context) error {
 	if err := s.startPublisher(ctx); err != nil {
@@ -31,7 +40,7 @@ func (s *stage) publisherBack(ctx context.Context) error {
 	if err := s.publisher.AwaitReady(ctx); err != nil {
 		return err
 	}
-	return s.revoke("globex-app")(ctx)
+	return s.revoke("globex-app", false)(ctx)
 }
 
 // explain prints what to try while everything keeps running.

@@ -1,9 +1,9 @@
 // Command split shows pullgate on more than one machine, here on one: licenses in PostgreSQL, a
-// publisher that compiles and signs them, and two sidecars that follow it, each beside a real Envoy
-// before the same real registry.
+// publisher that compiles and signs them, two sidecars that follow it, each beside a real Envoy before
+// the same real registry, and a Redis that tells of revocations before the next bundle.
 //
 // It needs nothing installed: `make demo-split` fetches the pinned peers. A license is revoked in the
-// database, the publisher is killed, and comes back; after each step both gates are asked, as a client
+// database, the publisher is killed, Redis is killed; after each step both gates are asked, as a client
 // would, and the program exits with 1 when one of them does not answer in time what it should.
 package main
 
@@ -68,11 +68,13 @@ func steps(s *stage) []step {
 	return []step{
 		{what: "acme pulls demo/app:1.4.0", who: "acme", status: 200, within: 5 * time.Second},
 		{what: "so does globex", who: "globex", status: 200, within: 5 * time.Second},
-		{what: "acme's license is revoked in the database", do: s.revoke("acme-app"), who: "acme", status: 403, within: 5 * time.Second},
+		{what: "acme's license is revoked in the database, told by Redis", do: s.revoke("acme-app", true), who: "acme", status: 403, within: time.Second},
 		{what: "globex goes on", who: "globex", status: 200, within: time.Second},
 		{what: "the publisher is killed", do: s.killPublisher, who: "globex", status: 200, within: time.Second},
 		{what: "acme stays out", who: "acme", status: 403, within: time.Second},
-		{what: "the publisher is back; globex's license is revoked", do: s.publisherBack, who: "globex", status: 403, within: 5 * time.Second},
+		{what: "Redis is killed, too", do: s.killRedis, who: "globex", status: 200, within: time.Second},
+		{what: "acme still stays out", who: "acme", status: 403, within: time.Second},
+		{what: "the publisher is back; globex's license is revoked, without Redis", do: s.publisherBack, who: "globex", status: 403, within: 5 * time.Second},
 	}
 }
 

@@ -17,6 +17,7 @@ func TestSplit(t *testing.T) {
 	peers.Registry(t)
 	peers.Crane(t)
 	peers.Postgres(t)
+	peers.Redis(t)
 	pullgate := filepath.Join(t.TempDir(), "pullgate")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", pullgate, "../../cmd/pullgate").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -23,6 +23,7 @@ const (
 	registryUser     = "upstream"
 	registryPassword = "the-registry-password"
 	bundleToken      = "the-token-of-the-sidecars"
+	redisPassword    = "the-redis-password"
 )
 
 // stage is everything that runs.
@@ -33,6 +34,7 @@ type stage struct {
 
 	registry  *peers.RegistryProcess
 	database  *peers.PostgresProcess
+	redis     *peers.RedisProcess
 	publisher *peers.PublisherProcess
 	gates     [2]*gate
 	certs     *peers.Certificates
@@ -67,7 +69,7 @@ func newStage(ctx context.Context, pullgate string) (_ *stage, err error) {
 	if s.certs, err = peers.NewCertificates(s.dir, "127.0.0.1", "localhost"); err != nil {
 		return nil, err
 	}
-	for _, start := range []func(context.Context) error{s.startRegistry, s.startDatabase, s.startPublisher, s.startGates} {
+	for _, start := range []func(context.Context) error{s.startRegistry, s.startDatabase, s.startRedis, s.startPublisher, s.startGates} {
 		if err := start(ctx); err != nil {
 			return nil, err
 		}
@@ -90,6 +92,9 @@ func (s *stage) close() error {
 	}
 	if s.publisher != nil {
 		errs = append(errs, s.publisher.Close())
+	}
+	if s.redis != nil {
+		errs = append(errs, s.redis.Close())
 	}
 	if s.database != nil {
 		errs = append(errs, s.database.Close())
@@ -188,6 +193,18 @@ func (s *stage) startDatabase(ctx context.Context) error {
 
 func (s *stage) databaseURL() string { return s.database.URL("postgres", "postgres") }
 
+func (s *stage) startRedis(ctx context.Context) error {
+	path, err := peers.Path(ctx, "redis")
+	if err != nil {
+		return err
+	}
+	if s.redis, err = peers.StartRedis(ctx, path, peers.RedisConfig{User: "pullgate", Password: redisPassword}); err != nil {
+		return err
+	}
+	say("Redis on %s", s.redis.Addr)
+	return s.write("redis-password", redisPassword+"\n")
+}
+
 // startPublisher starts the publisher with the commands a user would type.
 func (s *stage) startPublisher(ctx context.Context) error {
 	if s.publisher == nil {
@@ -218,11 +235,13 @@ signing_key: %q
 admin_addr: 127.0.0.1:0
 bundle_addr: %s
 max_loss: 100%%              # two customers: each loss is half of them
+redis: redis://pullgate@%s
+redis_password_file: %q
 bundles:
   default: {token_file: %q}
 credentials:
   main: {username: %s, password_file: %q}
-`, s.databaseURL(), s.path("publisher"), s.path("release.key"), addr, s.path("sidecars"), registryUser, s.path("registry-password")))
+`, s.databaseURL(), s.path("publisher"), s.path("release.key"), addr, s.redis.Addr, s.path("redis-password"), s.path("sidecars"), registryUser, s.path("registry-password")))
 }
 
 // startGates starts two sidecars, each with an Envoy, and waits until they decide.
@@ -243,9 +262,11 @@ bundle_token_file: %q
 data: %q
 grpc_addr: 127.0.0.1:0
 admin_addr: 127.0.0.1:0
+redis: redis://pullgate@%s
+redis_password_file: %q
 credentials:
   main: {username: %s, password_file: %q, attach: false}
-`, s.publisher.Bundles, s.path("release.pub"), s.path("sidecars"), s.path(fmt.Sprint("sidecar-", i+1)), registryUser, s.path("registry-password"))
+`, s.publisher.Bundles, s.path("release.pub"), s.path("sidecars"), s.path(fmt.Sprint("sidecar-", i+1)), s.redis.Addr, s.path("redis-password"), registryUser, s.path("registry-password"))
 		name := fmt.Sprintf("sidecar-%d.yaml", i+1)
 		if err := s.write(name, config); err != nil {
 			return err
