@@ -29,7 +29,7 @@ func (v *vendor) follow(p *published, name, more string) *served {
 func TestSidecarsFollowAPublisher(t *testing.T) {
 	v := newVendor(t)
 	v.write("token", "a-token-of-the-sidecars-0123456789\n", 0o600)
-	p := v.publish(fmt.Sprintf("bundles:\n  default: {token_file: %q}\n", v.path("token")))
+	p := v.publish(fmt.Sprintf("max_loss: 100%%\nbundles:\n  default: {token_file: %q}\n", v.path("token")))
 	between := newFront(t, strings.TrimSuffix(strings.TrimPrefix(p.bundles, "http://"), "/bundles/"))
 	p.bundles = between.URL + "/bundles/"
 	auth := fmt.Sprintf("bundle_token_file: %q\ncredentials:\n  main: {username: %s, password_file: %q}\n", v.path("token"), registryUser, v.path("registry-password"))
@@ -98,7 +98,7 @@ func TestSidecarsFollowAPublisher(t *testing.T) {
 func TestSidecarFollowsADirectory(t *testing.T) {
 	v := newVendor(t)
 	v.must(os.Mkdir(v.path("out"), 0o700))
-	p := v.publish(fmt.Sprintf("out: %q\n", v.path("out")))
+	p := v.publish(fmt.Sprintf("max_loss: 100%%\nout: %q\n", v.path("out")))
 	p.bundles = "file://" + v.path("out") + "/"
 	p.await("the file", 20*time.Second, func() bool { _, err := os.Stat(v.path("out/default.tar.gz")); return err == nil })
 	v.write("dir.yaml", fmt.Sprintf("bundle_url: file://%s\nbundle_key_file: %q\ndata: %q\n", v.path("out"), v.path("release.pub"), v.path("dir")), 0o600)
