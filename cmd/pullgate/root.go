@@ -71,10 +71,8 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          cobra.NoArgs,
-		Version:       versionText(),
 	}
-	root.SetVersionTemplate("{{.Version}}")
-	root.Flags().Bool("version", false, "print the version of pullgate and of the policy engine in it")
+	version := root.Flags().Bool("version", false, "print the version of pullgate and of the policy engine in it")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; see `%s --help`", err, cmd.CommandPath())
@@ -87,7 +85,13 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 	)
 	// A command that only holds others does nothing by itself. cobra would print its help and
 	// call that a yes.
-	root.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *version {
+			_, err := fmt.Fprint(cmd.OutOrStdout(), versionText())
+			return err
+		}
+		return cmd.Help()
+	}
 	eachCommand(root, func(c *cobra.Command) {
 		if c.RunE != nil {
 			return
@@ -100,7 +104,15 @@ Exit codes: 0 yes, allowed or clean; 1 no, denied or findings; 2 could not find 
 			return fmt.Errorf("which command: %s?", strings.Join(names, ", "))
 		}
 	})
-	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .Runnable}}", "{{if and .Runnable (not .HasAvailableSubCommands)}}", 1))
+	// Not cobra's templates: text/template would keep every method of every type in the binary.
+	usage := root.UsageFunc()
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		if run := cmd.RunE; cmd.HasAvailableSubCommands() {
+			cmd.RunE = nil
+			defer func() { cmd.RunE = run }()
+		}
+		return usage(cmd)
+	})
 	return root
 }
 
