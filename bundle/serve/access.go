@@ -10,7 +10,7 @@ import (
 
 // Access says who may have a bundle. The zero Access lets nobody.
 type Access struct {
-	// Anyone lets everybody who reaches the port: for loopback.
+	// Anyone lets everybody who reaches the port by a name of its own: for loopback.
 	Anyone bool
 	// Tokens returns the bearer tokens that are good, several while they are changed. It is asked
 	// for every request with a token. On error none is good.
@@ -19,20 +19,13 @@ type Access struct {
 	ClientSANs []string
 }
 
-func (a *Access) allows(r *http.Request) (bool, error) {
+func (a *Access) allows(r *http.Request, foreign bool) (bool, error) {
 	if a.Anyone {
-		return true, nil
+		return !foreign, nil
 	}
-	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		cert := r.TLS.VerifiedChains[0][0]
-		if slices.ContainsFunc(cert.DNSNames, func(n string) bool { return slices.Contains(a.ClientSANs, n) }) {
-			return true, nil
-		}
-		for _, u := range cert.URIs {
-			if slices.Contains(a.ClientSANs, u.String()) {
-				return true, nil
-			}
-		}
+	names, _ := certified(r)
+	if slices.ContainsFunc(names, func(n string) bool { return slices.Contains(a.ClientSANs, n) }) {
+		return true, nil
 	}
 	sent, ok := bearer(r.Header)
 	if !ok || a.Tokens == nil {

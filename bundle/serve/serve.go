@@ -10,8 +10,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -40,10 +42,13 @@ const (
 // Config says which bundles there are and who may have them.
 type Config struct {
 	// Bundles are the access rules by the bundle's name. There are no others.
-	Bundles    map[string]Access
+	Bundles map[string]Access
+	// Foreign reports whether the Host of a request is no name of the server's: then it comes from a
+	// page in somebody's browser, perhaps, and gets nothing that anyone may have. nil: no Host is.
+	Foreign    func(host string) bool
 	MaxWait    time.Duration // 0: DefaultMaxWait
 	MaxWaiting int           // 0: DefaultMaxWaiting
-	Logger     *slog.Logger  // nil: nothing is logged
+	Logger     *slog.Logger  // of who is refused; nil: nothing is logged
 	Registerer prometheus.Registerer
 }
 
@@ -53,6 +58,7 @@ type Server struct {
 	metrics *metrics
 	closed  chan struct{}
 	close   sync.Once
+	told    told
 
 	mu      sync.Mutex // guards the next two
 	bundles map[string]*served
@@ -111,7 +117,7 @@ func (s *Server) Publish(name string, file []byte) {
 func (s *Server) Close() { s.close.Do(func() { close(s.closed) }) }
 
 // ServeHTTP answers GET and HEAD of a bundle: 200, 304 to a client that has it (after the time it
-// wants to wait for another), 401 without a token or certificate that is good for any bundle, 404
+// wants to wait for another), 421 for a foreign Host where anyone may have a bundle, 401 without a token or certificate that is good for any bundle, 404
 // for a name that does not exist or that they are not good for, 503 before the first one.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-cache") // caches between must ask
@@ -122,14 +128,22 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // that of the connection's last request
-	good, known := s.allowed(r)
+	foreign := s.cfg.Foreign != nil && s.cfg.Foreign(r.Host)
+	good, known := s.allowed(r, foreign)
+	if !known && foreign && s.open() {
+		s.tell(r, fmt.Sprintf("it asks for the host %.100q, which is no name of this port: see bundle_hosts", r.Host))
+		s.refuse(w, "", "unauthorized", http.StatusMisdirectedRequest, "this name is not one of the publisher: ask it by its address, or list the name in bundle_hosts (--bundle-host)")
+		return
+	}
 	if !known {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="pullgate bundles"`)
-		s.refuse(w, "", "unauthorized", http.StatusUnauthorized, "a bearer token of this publisher, or a client certificate, is needed")
+		s.tell(r, "it is good for no bundle: see token_file and client_sans")
+		s.refuse(w, "", "unauthorized", http.StatusUnauthorized, "a bearer token of this publisher, or a client certificate with a name that it lists, is needed; this request has "+caller(r))
 		return
 	}
 	name := s.name(r.URL.Path)
 	if !slices.Contains(good, name) {
+		s.tell(r, "what it asks for is no bundle, or not for it; those for it: "+strings.Join(good, ", "))
 		s.refuse(w, "", "not_found", http.StatusNotFound, "no such bundle, or not for you; those for you: "+strings.Join(good, ", "))
 		return
 	}
@@ -166,10 +180,10 @@ func (s *Server) name(path string) string {
 
 // allowed returns the names of the bundles that the sender may have, sorted, and whether it is
 // known at all.
-func (s *Server) allowed(r *http.Request) (names []string, known bool) {
+func (s *Server) allowed(r *http.Request, foreign bool) (names []string, known bool) {
 	for _, name := range slices.Sorted(maps.Keys(s.cfg.Bundles)) {
 		access := s.cfg.Bundles[name]
-		ok, err := access.allows(r)
+		ok, err := access.allows(r, foreign)
 		if err != nil {
 			s.cfg.Logger.Error("bundle not served: its tokens cannot be read", "bundle", name, "error", err)
 		}
@@ -178,6 +192,16 @@ func (s *Server) allowed(r *http.Request) (names []string, known bool) {
 		}
 	}
 	return names, known
+}
+
+// open reports whether there is a bundle that anyone may have.
+func (s *Server) open() bool {
+	for _, access := range s.cfg.Bundles {
+		if access.Anyone {
+			return true
+		}
+	}
+	return false
 }
 
 // wait is how long a client wants to be kept waiting when nothing is new, by the preference
@@ -258,6 +282,17 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, name string, b *se
 	patience := time.Minute + time.Duration(len(b.file)/slowest)*time.Second
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(patience)) // not every writer has one
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(b.file))
+}
+
+// tell logs why a request is refused.
+func (s *Server) tell(r *http.Request, why string) {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		host = r.RemoteAddr
+	}
+	if s.told.news(host + caller(r) + why) {
+		s.cfg.Logger.Warn("bundle refused", "from", host, "with", caller(r), "error", why)
+	}
 }
 
 func (s *Server) refuse(w http.ResponseWriter, name, result string, status int, text string) {

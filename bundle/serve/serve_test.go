@@ -5,7 +5,9 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -275,11 +277,15 @@ func TestCertificateIsGoodForItsBundlesOnly(t *testing.T) {
 		want     int
 	}{
 		{"default", &x509.Certificate{URIs: []*url.URL{uri}}, true, 200},
+		{"default", &x509.Certificate{URIs: []*url.URL{uri}, NotAfter: time.Now().Add(-time.Second)}, true, 401}, // it was good when the connection began
 		{"plant", &x509.Certificate{URIs: []*url.URL{uri}}, true, 404},
 		{"plant", &x509.Certificate{DNSNames: []string{"other", "plant.example.com"}}, true, 200},
 		{"plant", &x509.Certificate{DNSNames: []string{"plant.example.com"}}, false, 401},
 		{"plant", &x509.Certificate{}, true, 401},
 	} {
+		if c.cert.NotAfter.IsZero() {
+			c.cert.NotAfter = time.Now().Add(time.Hour)
+		}
 		r := httptest.NewRequest(http.MethodGet, "/bundles/"+c.name, nil)
 		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{c.cert}}
 		if c.verified {
@@ -291,6 +297,91 @@ func TestCertificateIsGoodForItsBundlesOnly(t *testing.T) {
 			t.Errorf("%s, names %v %v, verified %v: %d, want %d", c.name, c.cert.DNSNames, c.cert.URIs, c.verified, w.Code, c.want)
 		}
 	}
+}
+
+// A page that somebody's browser shows gets nothing that anyone on the machine may have (DNS
+// rebinding); whoever has a token is no page.
+func TestForeignHostsGetNothing(t *testing.T) {
+	s := New(Config{
+		Bundles: map[string]Access{"default": {Anyone: true}, "plant": {Tokens: tokens("plant-token")}},
+		Foreign: func(host string) bool { return host == "evil.example:9193" },
+	})
+	for name := range s.cfg.Bundles {
+		s.Publish(name, []byte(name))
+	}
+	for _, c := range []struct {
+		host, name, token string
+		want              int
+	}{
+		{"127.0.0.1:9193", "default", "", 200},
+		{"evil.example:9193", "default", "", 421},
+		{"evil.example:9193", "plant", "", 421},
+		{"evil.example:9193", "absent", "", 421},
+		{"evil.example:9193", "plant", "plant-token", 200},
+		{"evil.example:9193", "default", "plant-token", 404},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/bundles/"+c.name, nil)
+		r.Host = c.host
+		if c.token != "" {
+			r.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, r)
+		if w.Code != c.want {
+			t.Errorf("%+v: %d %s", c, w.Code, w.Body)
+		}
+	}
+}
+
+// What is refused is in the log, once a minute for the same, without the token.
+func TestRefusalsAreLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var text strings.Builder
+		logger := slog.New(slog.NewTextHandler(&text, nil))
+		s := New(Config{Logger: logger, Bundles: map[string]Access{"default": {Tokens: tokens("all-1")}, "plant": {Tokens: tokens("plant-token")}}})
+		lines := func() (n int) { n = strings.Count(text.String(), "\n"); text.Reset(); return n }
+		again := func() {
+			for range 3 {
+				ask(t, s, "/bundles/default")
+				ask(t, s, "/bundles/default", "Authorization: Bearer wrong-token")
+				ask(t, s, "/bundles/default", "Authorization: Bearer plant-token")
+			}
+			for _, want := range []string{"with=\"neither token nor client certificate\"", "with=\"a token\"", "those for it: plant", "from=192.0.2.1 "} {
+				if !strings.Contains(text.String(), want) {
+					t.Errorf("%s is not in\n%s", want, text.String())
+				}
+			}
+			if strings.Contains(text.String(), "-token") {
+				t.Errorf("a token is in the log:\n%s", text.String())
+			}
+			if n := lines(); n != 3 {
+				t.Errorf("%d lines", n)
+			}
+		}
+		again()
+		ask(t, s, "/bundles/default")
+		if n := lines(); n != 0 {
+			t.Errorf("%d lines within a minute", n)
+		}
+		time.Sleep(time.Minute)
+		again()
+		// Whoever comes from everywhere does not fill the log.
+		for i := range 300 {
+			r := httptest.NewRequest(http.MethodGet, "/bundles/default", nil)
+			r.RemoteAddr = fmt.Sprintf("[2001:db8::%x]:1000", i)
+			s.ServeHTTP(httptest.NewRecorder(), r)
+		}
+		if n := lines(); n > mostTexts {
+			t.Errorf("%d lines", n)
+		}
+		refused := ErrorLog(logger)
+		for range 3 {
+			refused.Print("http: TLS handshake error from 192.0.2.7:4711: tls: no")
+		}
+		if got := text.String(); !strings.Contains(got, `msg="connection refused" from=192.0.2.7 error="TLS: tls: no"`) || lines() != 1 {
+			t.Errorf("%s", got)
+		}
+	})
 }
 
 // TestSlowClientIsCutOff: a client that reads nothing must not hold the bundle in memory for ever.

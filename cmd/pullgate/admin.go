@@ -32,7 +32,7 @@ func (sc *sidecar) adminHandler() http.Handler {
 		}
 		writeJSON(w, http.StatusNotFound, map[string]string{"error": "there is no candidate bundle; shadow_bundle names one"})
 	})
-	rest := byName(sc.cfg.adminNames(), pages)
+	rest := byName(portNames(sc.cfg.AdminAddr, sc.cfg.AdminHosts), pages)
 	if sc.tokens == nil {
 		return rest
 	}

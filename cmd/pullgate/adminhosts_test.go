@@ -13,8 +13,7 @@ import (
 )
 
 func TestAdminPortIsAskedByItsOwnNames(t *testing.T) {
-	s := settings{AdminAddr: "Gate.internal:9192", AdminHosts: []string{"metrics.example", "OTHER.example."}}
-	h := byName(s.adminNames(), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "answered") }))
+	h := byName(portNames("Gate.internal:9192", []string{"metrics.example", "OTHER.example."}), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "answered") }))
 	for host, answered := range map[string]bool{
 		"127.0.0.1:9192": true, "127.0.0.1": true, "10.1.2.3:80": true, "[::1]:9192": true, "[::1]": true, "[fe80::1%25eth0]:9192": true,
 		"localhost": true, "LocalHost:9192": true, "localhost.": true, "localhost.:1": true,
@@ -32,7 +31,7 @@ func TestAdminPortIsAskedByItsOwnNames(t *testing.T) {
 		}
 	}
 	// An address without a name adds none.
-	if names := (&settings{AdminAddr: ":9192"}).adminNames(); names["evil.example"] || len(names) > 2 {
+	if names := portNames(":9192", nil); names["evil.example"] || len(names) > 2 {
 		t.Error(names)
 	}
 }
@@ -86,5 +85,25 @@ func TestAdminPortReadsNothingToAForeignPage(t *testing.T) {
 	v.must(err)
 	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.Contains(line, " 200 ") {
 		t.Errorf("%q %v", line, err)
+	}
+}
+
+// The same of bundles that whoever reaches loopback may have.
+func TestBundlesWithoutATokenAreNotForAForeignPage(t *testing.T) {
+	v := newVendor(t)
+	p := v.publish("bundle_hosts: [bundles.example]\n")
+	p.await("ready", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
+	for host, want := range map[string]int{"": 200, "localhost:9193": 200, "bundles.example": 200, "evil.example:80": 421} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.bundles+"default", nil)
+		v.must(err)
+		req.Host = host
+		resp, err := p.client.Do(req)
+		v.must(err, resp.Body.Close())
+		if resp.StatusCode != want {
+			t.Errorf("%q: %s", host, resp.Status)
+		}
+	}
+	if !strings.Contains(p.log.String(), "evil.example:80") {
+		t.Errorf("the log does not say so:\n%s", p.log)
 	}
 }

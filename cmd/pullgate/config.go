@@ -193,7 +193,7 @@ func (s *settings) validate() []error {
 	if s.Validity < time.Minute {
 		errs = append(errs, fmt.Errorf("validity %s: want at least 1m", s.Validity))
 	}
-	errs = append(errs, s.validateAdminHosts()...)
+	errs = append(errs, checkHosts("admin_hosts", s.AdminHosts)...)
 	errs = append(errs, s.redis.validate()...)
 	if s.publish != nil {
 		errs = append(errs, s.publish.validate(s.placed)...)

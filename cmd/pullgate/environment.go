@@ -16,8 +16,8 @@ func settingKey(fl *pflag.Flag) string {
 	switch fl.Name {
 	case "config", "help", "output", "accept", "rollback":
 		return ""
-	case "admin-host": // one at a time
-		return "admin_hosts"
+	case "admin-host", "bundle-host": // one at a time
+		return strings.ReplaceAll(fl.Name, "-", "_") + "s"
 	}
 	return strings.ReplaceAll(fl.Name, "-", "_")
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	bundleserve "github.com/pullgate/pullgate/bundle/serve"
 	"github.com/pullgate/pullgate/sync/pull"
 )
 
@@ -65,14 +66,14 @@ func (p *process) Close() error {
 	return p.data.Close()
 }
 
-// serveAdmin serves until ctx is done and then lets requests under way finish.
-func serveAdmin(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+// serve serves a port until ctx is done and then lets requests under way finish.
+func (p *process) serve(ctx context.Context, l net.Listener, h http.Handler) error {
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: bundleserve.ErrorLog(p.log)}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	select {
 	case err := <-done:
-		return fmt.Errorf("admin port: %w", err)
+		return fmt.Errorf("port %s: %w", l.Addr(), err)
 	case <-ctx.Done():
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
 		defer cancel()

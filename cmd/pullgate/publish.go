@@ -152,7 +152,10 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	if err = pub.keepTombstones(signer, ring); err != nil {
 		return nil, err
 	}
-	pub.server = bundleserve.New(bundleserve.Config{Bundles: cfg.access(), Logger: p.log, Registerer: p.registry})
+	names := portNames(cfg.BundleAddr, cfg.BundleHosts)
+	pub.server = bundleserve.New(bundleserve.Config{
+		Bundles: cfg.access(), Foreign: func(host string) bool { return foreign(names, host) }, Logger: p.log, Registerer: p.registry,
+	})
 	if pub.listener, err = cfg.listen(); err != nil {
 		return nil, err
 	}
@@ -208,7 +211,7 @@ func (pub *publisher) run(ctx context.Context, o order) error {
 	defer stop()
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return serveAdmin(gctx, pub.admin, pub.compiled.adminHandler(byName(pub.cfg.adminNames(), adminHandler(pub.status, pub.registry, ""))))
+		return pub.process.serve(gctx, pub.admin, pub.compiled.adminHandler(byName(portNames(pub.cfg.AdminAddr, pub.cfg.AdminHosts), adminHandler(pub.status, pub.registry, ""))))
 	})
 	group.Go(func() error { return pub.serveBundles(gctx) })
 	for _, out := range pub.outputs {
@@ -238,7 +241,7 @@ func (pub *publisher) serveBundles(ctx context.Context) error {
 		return nil
 	}
 	defer context.AfterFunc(ctx, pub.server.Close)()
-	return serveAdmin(ctx, pub.listener, http.MaxBytesHandler(pub.server, 0))
+	return pub.process.serve(ctx, pub.listener, http.MaxBytesHandler(pub.server, 0))
 }
 
 // orders carries out the order that it was started with, once it publishes and there is something to

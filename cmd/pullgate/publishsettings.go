@@ -24,10 +24,11 @@ type publishSettings struct {
 	SigningKey string   // private key (PEM, 0600) that signs
 	KeyFile    []string // further public keys (PEM): those that signed what was published earlier
 
-	BundleAddr     string // HTTP bundle endpoint; "" for none
-	BundleCert     string // its certificate (PEM)
-	BundleCertKey  string // and private key
-	BundleClientCA string // CA (PEM) of client certificates
+	BundleAddr     string   // HTTP bundle endpoint; "" for none
+	BundleHosts    []string // (--bundle-host) names by which it may be asked for bundles that anybody may have
+	BundleCert     string   // its certificate (PEM)
+	BundleCertKey  string   // and private key
+	BundleClientCA string   // CA (PEM) of client certificates
 
 	Out         string // directory that gets NAME.tar.gz
 	OCI         string // repository that gets the tag NAME: HOST/REPOSITORY
@@ -66,6 +67,7 @@ func addPublishFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&p.SigningKey, "signing-key", "", "`file` with the private key (PEM, 0600) of pullgate bundle keygen")
 	f.StringSliceVar(&p.KeyFile, "key-file", nil, "further public key (PEM) that earlier bundles were signed with, after the signing key was changed; repeatable")
 	f.StringVar(&p.BundleAddr, "bundle-addr", "127.0.0.1:9193", "address of the bundles, /bundles/NAME; off loopback with --bundle-cert; empty for none")
+	f.StringSliceVar(&p.BundleHosts, "bundle-host", nil, "name by which --bundle-addr may be asked for a bundle without token or client_sans, beside addresses and localhost; repeatable (bundle_hosts in the file)")
 	f.StringVar(&p.BundleCert, "bundle-cert", "", "certificate (PEM) of --bundle-addr")
 	f.StringVar(&p.BundleCertKey, "bundle-cert-key", "", "private key (PEM) of --bundle-addr")
 	f.StringVar(&p.BundleClientCA, "bundle-client-ca", "", "CA (PEM) that client certificates must come from; client_sans of each bundle say whose")
@@ -104,6 +106,7 @@ func (p *publishSettings) validate(placed func(key, format string, args ...any) 
 	if len(p.Bundles) == 0 {
 		p.Bundles = map[string]bundleSettings{bundle.DefaultName: {}}
 	}
+	errs = append(errs, checkHosts("bundle_hosts", p.BundleHosts)...)
 	loopback := p.BundleAddr == "" || onLoopback(p.BundleAddr)
 	if !loopback && p.BundleCert == "" {
 		errs = append(errs, fmt.Errorf("bundle-addr %q: not a loopback address, and tokens and names of customers would cross the network in the open: set bundle-cert and bundle-cert-key", p.BundleAddr))

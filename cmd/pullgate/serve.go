@@ -144,7 +144,7 @@ func serveProcess(ctx context.Context, p *process, stdout io.Writer) (err error)
 	// Servers outlive ctx by the time they need to drain; everything else stops with it.
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return sc.grpc.Run(gctx) })
-	group.Go(func() error { return serveAdmin(gctx, p.admin, supply.adminHandler(sc.adminHandler())) })
+	group.Go(func() error { return p.serve(gctx, p.admin, supply.adminHandler(sc.adminHandler())) })
 	group.Go(func() error { return sc.watchReadiness(gctx) })
 	group.Go(func() error { return sc.watchShadow(gctx) })
 	group.Go(func() error { return sc.shadow.Run(gctx) })

@@ -148,5 +148,5 @@ func (c *compileSide) serveWebhooks(ctx context.Context) error {
 	if c.webhooks == nil {
 		return nil
 	}
-	return serveAdmin(ctx, c.webhooks, c.webhook)
+	return c.serve(ctx, c.webhooks, c.webhook)
 }

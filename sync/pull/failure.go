@@ -3,6 +3,7 @@ package pull
 import (
 	"context"
 	"errors"
+	"net"
 	"net/url"
 	"strings"
 
@@ -124,10 +125,24 @@ func failed(source string, err error) *Failure {
 			return f
 		}
 	}
-	if errors.As(err, &form) {
+	switch {
+	case errors.As(err, &form):
 		f.Reason = Garbage
+	case refusesCertificate(err):
+		f.Reason = Unauthorized
 	}
 	return f
+}
+
+// refusesCertificate reports whether a publisher has ended the connection because of the client
+// certificate, or for want of one, as TLS alerts say it (RFC 8446, section 6.2).
+func refusesCertificate(err error) bool {
+	remote, ok := errors.AsType[*net.OpError](err)
+	if !ok || remote.Op != "remote error" { // package crypto/tls
+		return false
+	}
+	text := remote.Err.Error()
+	return strings.Contains(text, "certificate") || strings.Contains(text, "access denied")
 }
 
 var (

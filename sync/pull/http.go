@@ -109,7 +109,7 @@ func (s *httpSource) ask(ctx context.Context, tag string, wait time.Duration) (*
 		return give(&answer{unchanged: true, waits: s.waits}, nil)
 	case resp.StatusCode != http.StatusOK:
 		_ = resp.Body.Close()
-		return give(nil, s.refused(resp))
+		return give(nil, s.refused(resp, token))
 	case resp.ContentLength > s.max:
 		_ = resp.Body.Close()
 		return give(nil, fmt.Errorf("%w: the answer has %d bytes", bundle.ErrTooLarge, resp.ContentLength))
@@ -130,11 +130,12 @@ func (s *httpSource) ask(ctx context.Context, tag string, wait time.Duration) (*
 }
 
 // refused is the error of an answer that has no bundle.
-func (s *httpSource) refused(resp *http.Response) error {
-	f := &Failure{Reason: Failing, Source: s.String(), Err: fmt.Errorf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))}
+func (s *httpSource) refused(resp *http.Response, token string) error {
+	text := fmt.Sprintf("answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	f := &Failure{Reason: Failing, Source: s.String(), Err: errors.New(text)}
 	switch resp.StatusCode {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		f.Reason = Unauthorized
+		f.Reason, f.Err = Unauthorized, fmt.Errorf("%s to a request with %s", text, s.client.shows(token))
 	case http.StatusNotFound, http.StatusGone:
 		f.Reason = NotFound
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
@@ -251,6 +252,19 @@ func (c *client) ready() (*http.Client, string, error) {
 	return c.http, token, nil
 }
 
+// shows is what a request has to show who sends it.
+func (c *client) shows(token string) string {
+	switch {
+	case token != "" && c.cfg.CertFile != "":
+		return "a token and a client certificate"
+	case token != "":
+		return "a token"
+	case c.cfg.CertFile != "":
+		return "a client certificate"
+	}
+	return "neither token nor client certificate"
+}
+
 func newClient(files [3][]byte) (*http.Client, error) {
 	conf := &tls.Config{MinVersion: tls.VersionTLS12}
 	if files[0] != nil {
@@ -264,7 +278,8 @@ func newClient(files [3][]byte) (*http.Client, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the client certificate: %w", err)
 		}
-		conf.Certificates = []tls.Certificate{pair}
+		// Also to a publisher that lists other authorities: why it is refused is then said, by both sides.
+		conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }
 	}
 	return &http.Client{
 		Transport: &http.Transport{

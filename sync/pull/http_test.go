@@ -189,7 +189,8 @@ func TestClientCertificate(t *testing.T) {
 	if err := os.WriteFile(r.cfg.CAFile, data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(Unreachable, 0) // the server wants a certificate
+	r.expect(Unauthorized, 0) // the server wants a certificate
+	r.says("tls: certificate required")
 	r.cfg.CertFile, r.cfg.KeyFile = certFile, keyFile
 	r.open()
 	r.expect("", 5)
@@ -202,7 +203,8 @@ func TestClientCertificate(t *testing.T) {
 	}
 	// A certificate that is changed counts from the next request on.
 	pair(t, dir, "client", nil)
-	r.expect(Unreachable, 5)
+	r.expect(Unauthorized, 5)
+	r.says("tls: unknown certificate authority")
 	pair(t, dir, "client", &ca)
 	r.expect("", 5)
 }
