@@ -87,6 +87,24 @@ cases["on the way that is left a version that is not released is let through"] :
 	"want": {"allow": true, "code": "not_yet_released", "enforcement": "warn"},
 }
 
+cases["on the way that is left a version that is withdrawn is let through"] := {
+	"products": [warns(ended)],
+	"candidates": [c({"revoked_at": 1}), c({"version": "1.5.0", "tag": "1.5.0", "withdrawn_at": 1})],
+	"want": {"allow": true, "code": "withdrawn", "enforcement": "warn"},
+}
+
+cases["on the way that is left withdrawn counts only when everything is"] := {
+	"products": [warns(ended)],
+	"candidates": [c({"revoked_at": 1}), c({"version": "1.5.0", "tag": "1.5.0", "withdrawn_at": 1}), candidate_2],
+	"want": {"allow": false, "code": "version_not_granted", "enforcement": ""},
+}
+
+cases["a revoked digest that is not covered is no way, but not withdrawn either"] := {
+	"products": [warns(ended)],
+	"candidates": [c({"withdrawn_at": 1}), object.union(candidate_2, {"revoked_at": 1})],
+	"want": {"allow": false, "code": "version_not_granted", "enforcement": ""},
+}
+
 cases["a revoked digest keeps the code of what is enforced anyway"] := {
 	"products": [warns({"clocks": {"suspended": [1, "never"]}})],
 	"candidates": [c({"revoked_at": 1})],

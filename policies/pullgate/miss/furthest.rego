@@ -20,16 +20,25 @@ furthest(grant, present, time) := _short(grant, present) if {
 } else := [level, code, _covered(grant, present)[0]] if {
 	[level, code] := state(grant, time)
 } else := miss if {
-	miss := version(grant, _counted(grant, present, time), present, time)
-} else := _short(grant, [candidate | some candidate in present; not candidate in _covered(grant, present)]) if {
-	count(_standing_releases(_covered(grant, present), time)) == 0
+	miss := version(grant, _counted(grant, _covered(grant, present), time), _counted(grant, present, time), time)
+} else := _short(grant, _uncovered(grant, present)) if {
+	count(_standing_releases(_counted(grant, _covered(grant, present), time), time)) == 0
 }
 
-# What a license does not enforce may be let through as any candidate that is not of a revoked
-# digest; what it enforces is judged by all.
-_counted(grant, present, time) := _unrevoked(grant, present, time) if {
+# What a license does not enforce may be let through as any candidate, so that of those that it
+# covers the ones of revoked digests do not count; what it enforces is judged by all.
+_counted(grant, candidates, time) := [candidate | some candidate in candidates; not candidate in revoked] if {
 	lets_through(grant)
-} else := _covered(grant, present)
+	revoked := {candidate |
+		some candidate in _covered(grant, candidates)
+		not check.not_revoked_digest(candidate, time)
+	}
+} else := candidates
+
+_uncovered(grant, present) := [candidate |
+	some candidate in present
+	not candidate in _covered(grant, present)
+]
 
 _unrevoked(grant, present, time) := [candidate |
 	some candidate in _covered(grant, present)
