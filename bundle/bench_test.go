@@ -30,39 +30,33 @@ func customers(n int) *Content {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	for _, stored := range []bool{false, true} {
-		b.Run(fmt.Sprintf("customers=10k/stored=%v", stored), func(b *testing.B) {
-			c := customers(10_000)
-			c.Stored = stored
-			s := signer(b, key(b))
-			b.SetBytes(int64(len(c.Files["pullgate/customers/data.json"])))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := Write(io.Discard, c, s); err != nil {
-					b.Fatal(err)
-				}
+	b.Run("customers=10k", func(b *testing.B) {
+		c := customers(10_000)
+		s := signer(b, key(b))
+		b.SetBytes(int64(len(c.Files["pullgate/customers/data.json"])))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Write(io.Discard, c, s); err != nil {
+				b.Fatal(err)
 			}
-		})
-	}
+		}
+	})
 }
 
 func BenchmarkRead(b *testing.B) {
-	for _, stored := range []bool{false, true} {
-		b.Run(fmt.Sprintf("customers=10k/stored=%v", stored), func(b *testing.B) {
-			c := customers(10_000)
-			c.Stored = stored
-			k := key(b)
-			data, _ := write(b, c, signer(b, k))
-			keys := ring(b, k)
-			b.SetBytes(int64(len(c.Files["pullgate/customers/data.json"])))
-			b.ReportAllocs()
-			for b.Loop() {
-				if _, err := Read(bytes.NewReader(data), keys, ReadOptions{}); err != nil {
-					b.Fatal(err)
-				}
+	b.Run("customers=10k", func(b *testing.B) {
+		c := customers(10_000)
+		k := key(b)
+		data, _ := write(b, c, signer(b, k))
+		keys := ring(b, k)
+		b.SetBytes(int64(len(c.Files["pullgate/customers/data.json"])))
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := Read(bytes.NewReader(data), keys, ReadOptions{}); err != nil {
+				b.Fatal(err)
 			}
-		})
-	}
+		}
+	})
 }
 
 func BenchmarkCheckCanonical(b *testing.B) {

@@ -57,8 +57,39 @@ type manifest struct {
 type Bundle struct {
 	manifest manifest
 	keyID    string
-	files    map[string][]byte
+	files    map[string]body
 	paths    []string
+}
+
+// body is what a file of a bundle holds: an Object if OPA hashes its JSON, and bytes if not.
+type body struct {
+	data   []byte
+	object *Object
+}
+
+func (f *body) size() int {
+	if f.object != nil {
+		return f.object.Size()
+	}
+	return len(f.data)
+}
+
+// pieces yields the text in parts.
+func (f *body) pieces(yield func([]byte) bool) {
+	if f.object != nil {
+		f.object.pieces(yield)
+		return
+	}
+	yield(f.data)
+}
+
+func (f *body) sum() (sum [sha256.Size]byte) {
+	h := sha256.New()
+	for p := range f.pieces {
+		h.Write(p)
+	}
+	h.Sum(sum[:0])
+	return sum
 }
 
 // Content is what Write makes a bundle of.
@@ -72,13 +103,37 @@ type Content struct {
 	// Files by path, without ManifestPath and SignaturesPath. JSON must be canonical (see
 	// CanonicalJSON) and an object.
 	Files map[string][]byte
-	// Stored leaves the file uncompressed, for a bundle that stays on the machine.
-	Stored bool
+	// Objects are further files: data.json by path.
+	Objects map[string]*Object
+}
+
+// All returns the bytes of all files by path, those of Objects put together anew.
+func (c *Content) All() map[string][]byte {
+	all := maps.Clone(c.Files)
+	if all == nil {
+		all = map[string][]byte{}
+	}
+	for p, o := range c.Objects {
+		all[p] = o.Bytes()
+	}
+	return all
 }
 
 // File returns a file's bytes, which must not be changed, or nil when the bundle has none at
-// that path. ManifestPath and SignaturesPath are included.
-func (b *Bundle) File(path string) []byte { return b.files[path] }
+// that path. ManifestPath and SignaturesPath are included. Those of an Object are put together anew.
+func (b *Bundle) File(path string) []byte {
+	f, ok := b.files[path]
+	switch {
+	case !ok:
+		return nil
+	case f.object != nil:
+		return f.object.Bytes()
+	}
+	return f.data
+}
+
+// Object returns the object in a data.json, or nil when the bundle has none at that path.
+func (b *Bundle) Object(path string) *Object { return b.files[path].object }
 
 // Paths returns the paths of all files, sorted.
 func (b *Bundle) Paths() []string { return slices.Clone(b.paths) }

@@ -74,7 +74,7 @@ func TestReadReturnsWhatWasWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(wrote, read, cmp.AllowUnexported(Bundle{})); diff != "" {
+	if diff := cmp.Diff(wrote, read, cmp.AllowUnexported(Bundle{}, body{}, Object{}, Section{})); diff != "" {
 		t.Error(diff)
 	}
 	if read.KeyID() == "" || read.Serial() != 7 || read.Revision() == "" {

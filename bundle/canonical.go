@@ -55,8 +55,12 @@ func marshal(v any) ([]byte, error) {
 // names the first byte that is not. It reads data once, without decoding it.
 func CheckCanonical(data []byte) error {
 	s := scanner{data: data}
-	err := s.value(0)
-	if err == nil && s.at != len(data) {
+	return s.over(s.value(0))
+}
+
+// over is the outcome of a check that must have come to the end.
+func (s *scanner) over(err error) error {
+	if err == nil && s.at != len(s.data) {
 		err = errors.New("something after the value")
 	}
 	if err != nil {
@@ -138,7 +142,11 @@ func (s *scanner) array(depth int) error {
 	}
 }
 
-func (s *scanner) object(depth int) error {
+func (s *scanner) object(depth int) error { return s.members(depth, nil) }
+
+// members checks an object and tells found, if it is not nil, of each member: its name, where its text
+// starts, and where its value. The text ends where the scanner is.
+func (s *scanner) members(depth int, found func(name []byte, start, value int)) error {
 	s.at++
 	var last []byte
 	for first := true; ; first = false {
@@ -159,8 +167,12 @@ func (s *scanner) object(depth int) error {
 			return errors.New("want a colon")
 		}
 		s.at++
+		value := s.at
 		if err := s.value(depth + 1); err != nil {
 			return err
+		}
+		if found != nil {
+			found(key, start, value)
 		}
 	}
 }

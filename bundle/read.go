@@ -40,7 +40,7 @@ func Read(r io.Reader, ring *KeyRing, opts ReadOptions) (*Bundle, error) {
 	if t.left <= 0 {
 		t.left = MaxBytes
 	}
-	b := &Bundle{files: map[string][]byte{}}
+	b := &Bundle{files: map[string]body{}}
 	if err := b.read(t, ring, opts); err != nil {
 		return nil, err
 	}
@@ -53,8 +53,15 @@ func Read(r io.Reader, ring *KeyRing, opts ReadOptions) (*Bundle, error) {
 	return b, nil
 }
 
-// read reads the tar. Manifest and signature sort before everything else and so come first.
-func (b *Bundle) read(t *tarReader, ring *KeyRing, opts ReadOptions) error {
+// entries are the files of a bundle in order. next announces the next one ("" at the end), which file
+// then reads, with the SHA-256 of its bytes.
+type entries interface {
+	next() (string, error)
+	file(limit int64) (body, [sha256.Size]byte, error)
+}
+
+// read reads the files. Manifest and signature sort before everything else and so come first.
+func (b *Bundle) read(t entries, ring *KeyRing, opts ReadOptions) error {
 	name, err := t.next()
 	if err != nil {
 		return err
@@ -66,7 +73,7 @@ func (b *Bundle) read(t *tarReader, ring *KeyRing, opts ReadOptions) error {
 	if err != nil {
 		return err
 	}
-	if b.manifest, err = readManifest(text); err != nil {
+	if b.manifest, err = readManifest(text.data); err != nil {
 		return err
 	}
 	b.add(ManifestPath, text)
@@ -83,7 +90,7 @@ func (b *Bundle) read(t *tarReader, ring *KeyRing, opts ReadOptions) error {
 			return err
 		}
 		check := !opts.AllowUnsigned || len(ring.KeyIDs()) > 0
-		if sig, err = readSignature(data, ring, check); err != nil {
+		if sig, err = readSignature(data.data, ring, check); err != nil {
 			return err
 		}
 		if check {
@@ -124,7 +131,7 @@ func (b *Bundle) admit(sig *signed, manifestSum [sha256.Size]byte, opts ReadOpti
 }
 
 // readContent reads the other files, beginning with name, up to the end of the tar.
-func (b *Bundle) readContent(t *tarReader, name string, sig *signed) error {
+func (b *Bundle) readContent(t entries, name string, sig *signed) error {
 	sums := map[string][sha256.Size]byte{}
 	last := b.paths[len(b.paths)-1]
 	for name != "" {
@@ -141,17 +148,17 @@ func (b *Bundle) readContent(t *tarReader, name string, sig *signed) error {
 				return formatError(name, "not signed")
 			}
 		}
-		data, sum, err := t.file(t.left)
+		f, sum, err := t.file(MaxBytes)
 		if err != nil {
 			return err
 		}
 		if sig != nil && sum != want {
 			return formatError(name, "not what was signed")
 		}
-		if err := checkFile(name, data); err != nil {
+		if f, err = checkFile(name, f); err != nil {
 			return err
 		}
-		b.add(name, data)
+		b.add(name, f)
 		sums[name] = sum
 		last = name
 		if name, err = t.next(); err != nil {
@@ -171,8 +178,8 @@ func (b *Bundle) readContent(t *tarReader, name string, sig *signed) error {
 	return nil
 }
 
-func (b *Bundle) add(path string, data []byte) {
-	b.files[path] = data
+func (b *Bundle) add(path string, f body) {
+	b.files[path] = f
 	b.paths = append(b.paths, path)
 }
 
@@ -221,10 +228,9 @@ func (t *tarReader) end() error {
 }
 
 // file reads the file that next has announced.
-func (t *tarReader) file(limit int64) ([]byte, [sha256.Size]byte, error) {
-	var sum [sha256.Size]byte
+func (t *tarReader) file(limit int64) (f body, sum [sha256.Size]byte, err error) {
 	if t.size > min(limit, t.left) {
-		return nil, sum, fmt.Errorf("%w: %s has %d bytes, %d are left", ErrTooLarge, printable(t.name), t.size, min(limit, t.left))
+		return f, sum, fmt.Errorf("%w: %s has %d bytes, %d are left", ErrTooLarge, printable(t.name), t.size, min(limit, t.left))
 	}
 	t.left -= t.size
 	// A header is cheap to write: the whole room is made when a first part has arrived.
@@ -237,20 +243,20 @@ func (t *tarReader) file(limit int64) ([]byte, [sha256.Size]byte, error) {
 		}
 		end := min(at+chunk, t.size)
 		if _, err := io.ReadFull(t.r, data[at:end]); err != nil {
-			return nil, sum, readError(t.name, err)
+			return f, sum, readError(t.name, err)
 		}
 		h.Write(data[at:end])
 		at = end
 	}
 	var rest [blockSize]byte
 	if _, err := io.ReadFull(t.r, rest[:padding(t.size)]); err != nil {
-		return nil, sum, readError(t.name, err)
+		return f, sum, readError(t.name, err)
 	}
 	if rest != [blockSize]byte{} {
-		return nil, sum, formatError(printable(t.name), "padding is not zero")
+		return f, sum, formatError(printable(t.name), "padding is not zero")
 	}
 	h.Sum(sum[:0])
-	return data, sum, nil
+	return body{data: data}, sum, nil
 }
 
 // readError tells a file that is broken from a source that fails.

@@ -391,7 +391,7 @@ func FuzzRead(f *testing.F) {
 			}
 		}
 		files := filesOf(b)
-		again, err := assemble(c, nil)
+		again, _, err := assemble(c, nil)
 		if err != nil {
 			t.Fatalf("taken but not writable: %v", err)
 		}

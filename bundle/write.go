@@ -36,15 +36,11 @@ var roots = []string{"pullgate", "vendor"}
 // shares the bytes of c.Files, which must not be changed afterwards. Errors: *FormatError for
 // content that Read would refuse, ErrTooLarge, or what w returns; w may then have got a part.
 func Write(w io.Writer, c *Content, s *Signer) (*Bundle, error) {
-	b, err := assemble(c, s)
+	b, _, err := assemble(c, s)
 	if err != nil {
 		return nil, err
 	}
-	level := gzip.BestSpeed
-	if c.Stored {
-		level = gzip.NoCompression
-	}
-	gz, err := gzip.NewWriterLevel(w, level)
+	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		return nil, err
 	}
@@ -61,8 +57,8 @@ func Write(w io.Writer, c *Content, s *Signer) (*Bundle, error) {
 	return b, nil
 }
 
-// assemble checks the content and adds manifest and signature.
-func assemble(c *Content, s *Signer) (*Bundle, error) {
+// assemble checks the content and adds manifest and signature. It also returns the hashes of the files.
+func assemble(c *Content, s *Signer) (*Bundle, map[string][sha256.Size]byte, error) {
 	m := manifest{Name: c.Name, Serial: c.Serial, IssuedAt: c.IssuedAt, NotAfter: c.NotAfter, PolicyDigest: c.PolicyDigest}
 	if m.Name == "" {
 		m.Name = DefaultName
@@ -71,60 +67,83 @@ func assemble(c *Content, s *Signer) (*Bundle, error) {
 		m.PolicyDigest = PolicyDigest(c.Files)
 	}
 	if err := m.check(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	files := maps.Clone(c.Files)
-	if files == nil {
-		files = map[string][]byte{}
+	files, err := c.files()
+	if err != nil {
+		return nil, nil, err
 	}
 	sums := make(map[string][sha256.Size]byte, len(files))
-	for _, p := range slices.Sorted(maps.Keys(files)) {
-		if err := checkPath(p); err != nil {
-			return nil, err
-		}
-		if err := checkFile(p, files[p]); err != nil {
-			return nil, err
-		}
-		sums[p] = sha256.Sum256(files[p])
+	for p, f := range files {
+		sums[p] = f.sum()
 	}
 	m.Revision = revision(sums)
 
 	text, err := CanonicalJSON(m.file())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	files[ManifestPath] = text
+	files[ManifestPath] = body{data: text}
 	sums[ManifestPath] = sha256.Sum256(text)
 	b := &Bundle{manifest: m, files: files}
 	if s != nil {
-		if files[SignaturesPath], err = s.signatureFile(m.Name, sums); err != nil {
-			return nil, err
+		text, err := s.signatureFile(m.Name, sums)
+		if err != nil {
+			return nil, nil, err
 		}
+		files[SignaturesPath] = body{data: text}
+		sums[SignaturesPath] = sha256.Sum256(text)
 		b.keyID = s.id
 	}
 	b.paths = slices.Sorted(maps.Keys(files))
 	var size int64
-	for _, data := range files {
-		size += int64(len(data))
+	for _, f := range files {
+		size += int64(f.size())
 	}
 	if size > MaxBytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, MaxBytes)
+		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, size, MaxBytes)
 	}
-	return b, nil
+	return b, sums, nil
 }
 
-// checkFile checks what a file must be for what its path says.
-func checkFile(p string, data []byte) error {
-	if !structured(p) {
-		return nil
+// files are those of the content, checked.
+func (c *Content) files() (map[string]body, error) {
+	files := make(map[string]body, len(c.Files)+len(c.Objects)+2)
+	for _, p := range slices.Sorted(maps.Keys(c.Files)) {
+		if err := checkPath(p); err != nil {
+			return nil, err
+		}
+		f, err := checkFile(p, body{data: c.Files[p]})
+		if err != nil {
+			return nil, err
+		}
+		files[p] = f
 	}
-	if len(data) == 0 || data[0] != '{' {
-		return formatError(p, "not a JSON object")
+	for p, o := range c.Objects {
+		if err := checkPath(p); err != nil {
+			return nil, err
+		}
+		if _, twice := files[p]; twice || !structured(p) {
+			return nil, formatError(p, "an object beside a file, or where none can be")
+		}
+		if o == nil {
+			o = &Object{}
+		}
+		files[p] = body{object: o}
 	}
-	if err := CheckCanonical(data); err != nil {
-		return formatError(p, "%v", err)
+	return files, nil
+}
+
+// checkFile checks that a file is what its path says it must be, and gives it back as that.
+func checkFile(p string, f body) (body, error) {
+	if !structured(p) || f.object != nil {
+		return f, nil
 	}
-	return nil
+	o, err := NewObject(f.data)
+	if err != nil {
+		return body{}, formatError(p, "%v", err)
+	}
+	return body{object: o}, nil
 }
 
 func (m *manifest) check() error {
@@ -188,12 +207,19 @@ func readManifest(data []byte) (manifest, error) {
 func writeTar(w io.Writer, b *Bundle) error {
 	var zeros [blockSize]byte
 	for _, p := range b.paths {
-		data := b.files[p]
-		h := tarHeader(p, int64(len(data)))
-		for _, part := range [][]byte{h[:], data, zeros[:padding(int64(len(data)))]} {
+		f := b.files[p]
+		size := int64(f.size())
+		h := tarHeader(p, size)
+		if _, err := w.Write(h[:]); err != nil {
+			return err
+		}
+		for part := range f.pieces {
 			if _, err := w.Write(part); err != nil {
 				return err
 			}
+		}
+		if _, err := w.Write(zeros[:padding(size)]); err != nil {
+			return err
 		}
 	}
 	_, err := w.Write(endOfTar[:])

@@ -29,6 +29,9 @@ func TestWriteRefusesContent(t *testing.T) {
 		"JSON that is not":       func(c *Content) { c.Files["pullgate/keys/data.json"] = []byte(`{} `) },
 		"JSON that is no object": func(c *Content) { c.Files["pullgate/keys/data.json"] = []byte(`1`) },
 		"empty JSON file":        func(c *Content) { c.Files["pullgate/keys/data.json"] = nil },
+		"an object as Rego":      func(c *Content) { c.Objects = map[string]*Object{"vendor/a.rego": nil} },
+		"an object elsewhere":    func(c *Content) { c.Objects = map[string]*Object{"data.json": nil} },
+		"an object and a file":   func(c *Content) { c.Objects = map[string]*Object{"pullgate/customers/data.json": nil} },
 	} {
 		c := sample()
 		change(c)
@@ -62,10 +65,20 @@ func TestWriteIsDeterministic(t *testing.T) {
 			t.Fatal("other bytes for the same content")
 		}
 	}
-	stored := sample()
-	stored.Stored = true
-	if again, _ := write(t, stored, signer(t, k)); !bytes.Equal(untar(t, first), untar(t, again)) {
-		t.Error("other tar when stored")
+	objects := sample()
+	objects.Objects = map[string]*Object{}
+	for p, text := range objects.Files {
+		if structured(p) {
+			o, err := NewObject(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			objects.Objects[p] = o
+			delete(objects.Files, p)
+		}
+	}
+	if again, _ := write(t, objects, signer(t, k)); len(objects.Objects) == 0 || !bytes.Equal(first, again) {
+		t.Error("other bytes of objects")
 	}
 }
 
@@ -99,7 +112,6 @@ func contents() *rapid.Generator[*Content] {
 		c := &Content{
 			Name: rapid.SampledFrom([]string{"", "default", "acme"}).Draw(t, "name"), Serial: rapid.Int64Range(0, Never).Draw(t, "serial"),
 			IssuedAt: rapid.Int64Range(-62135596800, 1<<40).Draw(t, "issued"), Files: map[string][]byte{},
-			Stored: rapid.Bool().Draw(t, "stored"),
 		}
 		c.NotAfter = rapid.OneOf(rapid.Just(Never), rapid.Int64Range(c.IssuedAt+1, Never)).Draw(t, "not after")
 		for _, name := range rapid.SliceOfDistinct(rapid.StringMatching(`[a-z][a-z0-9_]{0,8}`), rapid.ID).Draw(t, "files") {

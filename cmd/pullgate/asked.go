@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"time"
@@ -84,46 +82,15 @@ func ask(ctx context.Context, b *bundle.Bundle, at time.Time) (*asked, error) {
 		e.Close()
 		return nil, err
 	}
-	customers, err := memberNames(b.File("pullgate/customers/data.json"))
-	if err != nil {
-		e.Close()
-		return nil, fmt.Errorf("read customers: %w", err)
+	var customers []string
+	for id := range b.Object(customersPath).Members() {
+		customers = append(customers, id)
 	}
 	a := &asked{bundle: b, at: at, customers: customers, close: e.Close}
 	a.gen = asEach(e.Generation(), a.customers...)
 	a.Gate = authz.NewGate(authz.GateConfig{Engine: fixedEngine{a.gen}, AskPast: true, Clock: func() time.Time { return at }, Instance: "decide"})
 	return a, nil
 }
-
-// memberNames are the names of a JSON object's members, ascending, without decoding what they hold.
-func memberNames(object []byte) ([]string, error) {
-	dec := json.NewDecoder(bytes.NewReader(object))
-	if _, err := dec.Token(); err != nil {
-		return nil, err
-	}
-	names := []string{}
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		text, ok := name.(string)
-		if !ok {
-			return nil, fmt.Errorf("%v is no name", name)
-		}
-		if err := dec.Decode(new(skipped)); err != nil {
-			return nil, err
-		}
-		names = append(names, text)
-	}
-	slices.Sort(names)
-	return names, nil
-}
-
-// skipped is a JSON value that is passed over.
-type skipped struct{}
-
-func (*skipped) UnmarshalJSON([]byte) error { return nil }
 
 // customer checks that there is a customer of this id; flag is where the id comes from.
 func (a *asked) customer(flag, id string) error {

@@ -72,9 +72,9 @@ type comparison struct {
 func compareOnce(ctx context.Context, before, after *bundle.Bundle, opts compareOptions, apart bool) (*difference, error) {
 	diff := newDifference(before, after, opts.At)
 	if before.Revision() == after.Revision() {
-		customers, err := bundle.Members(before.File(customersPath))
-		diff.Customers = [2]int{len(customers), len(customers)}
-		return diff, err
+		n := before.Object(customersPath).Len()
+		diff.Customers = [2]int{n, n}
+		return diff, nil
 	}
 	e := opts.Engine
 	if e == nil {
@@ -112,11 +112,10 @@ func (c *comparison) prepare(ctx context.Context, e *engine.Engine, before, afte
 	bundles := [2]*bundle.Bundle{before, after}
 	var customers [2][]bundle.Member
 	var group errgroup.Group
-	group.Go(func() (err error) {
-		if customers[0], err = bundle.Members(before.File(customersPath)); err == nil {
-			customers[1], err = bundle.MembersLike(after.File(customersPath), customers[0])
-		}
-		return err
+	group.Go(func() error {
+		customers[0] = before.Object(customersPath).List(nil)
+		customers[1] = after.Object(customersPath).List(customers[0])
+		return nil
 	})
 	var keys [2][32]byte
 	group.Go(func() (err error) {
@@ -142,9 +141,7 @@ func (c *comparison) prepare(ctx context.Context, e *engine.Engine, before, afte
 		return err
 	}
 	sameIndex := bytes.Equal(before.File(bundle.IndexPath), after.File(bundle.IndexPath))
-	if c.repositories, err = repositoriesOf(c.sides, c.wants, sameIndex); err != nil {
-		return err
-	}
+	c.repositories = repositoriesOf(c.sides, c.wants, sameIndex)
 	c.changed = slices.ContainsFunc(c.repositories, func(r *repository) bool { return !r.same })
 	for i, s := range c.sides {
 		s.customers = customers[i]
@@ -339,7 +336,7 @@ func (c *comparison) isAsBefore(p *pair) bool {
 	return c.samePolicy && !c.changed && c.sameDocument(p) && len(c.facts.of(p.id)) == 0
 }
 
-// sameDocument says that a customer's document is the same: bundle.MembersLike has made it so.
+// sameDocument says that a customer's document is the same: bundle.Object.List has made it so.
 func (c *comparison) sameDocument(p *pair) bool {
 	if p.places[0] < 0 || p.places[1] < 0 {
 		return false

@@ -44,18 +44,18 @@ func compareFacts(before, after *bundle.Bundle) (*factChanges, error) {
 	f := &factChanges{byCustomer: map[string][]factChange{}}
 	for _, part := range []struct {
 		path    string
-		compare func(before, after []byte) error
+		compare func(before, after *bundle.Object) error
 	}{
 		{"pullgate/keys/data.json", f.keys},
 		{"pullgate/identities/data.json", f.identities},
 		{"pullgate/registries/data.json", f.registries},
 		{publicPath, f.public},
 	} {
-		b, a := before.File(part.path), after.File(part.path)
-		if bytes.Equal(b, a) {
+		b, a := before.Object(part.path), after.Object(part.path)
+		if b.Equal(a) {
 			continue
 		}
-		if err := part.compare(orNone(b), orNone(a)); err != nil {
+		if err := part.compare(b, a); err != nil {
 			return nil, fmt.Errorf("%s: %w", part.path, err)
 		}
 	}
@@ -78,16 +78,7 @@ func compareFacts(before, after *bundle.Bundle) (*factChanges, error) {
 const publicPath = "pullgate/public/data.json"
 
 // publicOf are the Public documents' entries by repository.
-func publicOf(b *bundle.Bundle) ([]bundle.Member, error) {
-	return bundle.Members(orNone(b.File(publicPath)))
-}
-
-func orNone(object []byte) []byte {
-	if object == nil {
-		return []byte("{}")
-	}
-	return object
-}
+func publicOf(b *bundle.Bundle) []bundle.Member { return b.Object(publicPath).List(nil) }
 
 func changeOf(before, after bool) string {
 	switch {
@@ -101,15 +92,9 @@ func changeOf(before, after bool) string {
 
 // eachDifference calls f with the members of two objects that are not the same; nil where there is
 // none.
-func eachDifference(before, after []byte, f func(name string, before, after []byte) error) error {
-	b, err := bundle.Members(before)
-	if err != nil {
-		return err
-	}
-	a, err := bundle.MembersLike(after, b)
-	if err != nil {
-		return err
-	}
+func eachDifference(before, after *bundle.Object, f func(name string, before, after []byte) error) (err error) {
+	b := before.List(nil)
+	a := after.List(b)
 	for len(b) > 0 || len(a) > 0 {
 		switch {
 		case len(a) == 0 || len(b) > 0 && b[0].Name < a[0].Name:
@@ -139,7 +124,7 @@ type keyDocument struct {
 }
 
 // keys compares keys by their ids: one with another hash is another key.
-func (f *factChanges) keys(before, after []byte) error {
+func (f *factChanges) keys(before, after *bundle.Object) error {
 	type both struct {
 		sides    [2]*keyDocument
 		sameHash bool
@@ -222,14 +207,14 @@ func limitText(limit *[]string) *string {
 	return &text
 }
 
-func (f *factChanges) identities(before, after []byte) error {
+func (f *factChanges) identities(before, after *bundle.Object) error {
 	found := [2]map[[2]string]bool{{}, {}} // customer and what is identified
-	for i, data := range [][]byte{before, after} {
+	for i, object := range []*bundle.Object{before, after} {
 		var doc struct {
 			JWT  []struct{ Issuer, Subject, Customer string }
 			MTLS []struct{ SAN, Customer string }
 		}
-		if err := json.Unmarshal(data, &doc); err != nil {
+		if err := json.Unmarshal(object.Bytes(), &doc); err != nil {
 			return err
 		}
 		for _, j := range doc.JWT {
@@ -249,7 +234,7 @@ func (f *factChanges) identities(before, after []byte) error {
 	return nil
 }
 
-func (f *factChanges) registries(before, after []byte) error {
+func (f *factChanges) registries(before, after *bundle.Object) error {
 	type registry struct {
 		Hosts  []string
 		Listed bool
@@ -279,7 +264,7 @@ func (f *factChanges) registries(before, after []byte) error {
 	})
 }
 
-func (f *factChanges) public(before, after []byte) error {
+func (f *factChanges) public(before, after *bundle.Object) error {
 	return eachDifference(before, after, func(repository string, b, a []byte) error {
 		f.all = append(f.all, factChange{Kind: "public", ID: repository, Change: changeOf(b != nil, a != nil)})
 		return nil

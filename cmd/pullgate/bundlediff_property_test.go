@@ -127,12 +127,7 @@ func writtenBundle(t interface{ Fatal(...any) }, content *bundle.Content) *bundl
 	if err != nil {
 		t.Fatal(err)
 	}
-	content.Stored = true
-	var buf bytes.Buffer
-	if _, err := bundle.Write(&buf, content, signer); err != nil {
-		t.Fatal(err)
-	}
-	b, err := bundle.Read(&buf, ring, bundle.ReadOptions{})
+	b, err := bundle.Seal(content, signer, ring, bundle.ReadOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

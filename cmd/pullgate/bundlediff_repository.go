@@ -53,13 +53,10 @@ type heldTag struct {
 
 // repositoriesOf are those of both sides that are wanted, ascending by registry and name. sameIndex
 // says that both sides have the same index.
-func repositoriesOf(sides [2]*side, wants func(name string, products ...string) bool, sameIndex bool) ([]*repository, error) {
+func repositoriesOf(sides [2]*side, wants func(name string, products ...string) bool, sameIndex bool) []*repository {
 	byName := map[[2]string]*repository{}
 	for i, s := range sides {
-		public, err := publicOf(s.bundle)
-		if err != nil {
-			return nil, err
-		}
+		public := publicOf(s.bundle)
 		for id, host := range s.hosts {
 			for repo := range s.index.Repositories(id) {
 				key := [2]string{id, repo.Name()}
@@ -99,7 +96,7 @@ func repositoriesOf(sides [2]*side, wants func(name string, products ...string) 
 	for i, r := range out {
 		r.place = i
 	}
-	return out, nil
+	return out
 }
 
 // isSame says that decisions about any tag read the same of both: with the same policy and the

@@ -245,7 +245,7 @@ func (sc *sidecar) compileSide() (*compileSide, error) {
 		return nil, err
 	}
 	return newCompileSide(sc.process, publish.Config{
-		Bundles: []publish.Bundle{{Deliver: sc.activateIssue, Stored: true}},
+		Bundles: []publish.Bundle{{Deliver: sc.activateIssue, Local: true}},
 		Signer:  signer, Ring: ring, Validity: sc.cfg.Validity, Clock: sc.clock.Now, Logger: sc.log,
 	})
 }

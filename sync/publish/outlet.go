@@ -96,7 +96,7 @@ func (o *outlet) draft(now time.Time) (*Issue, error) {
 		Name: o.Name, Serial: max(o.serial+1, now.Unix()),
 		IssuedAt: now.Unix(), NotAfter: now.Add(p.cfg.Validity).Unix(),
 	}
-	issue, warnings, err := build(in, o.Stored, p.cfg.Signer, p.cfg.Ring)
+	issue, warnings, err := build(in, o.Local, p.cfg.Signer, p.cfg.Ring)
 	if err != nil {
 		return nil, err
 	}
@@ -192,14 +192,18 @@ func (o *outlet) issueAgain(b *bundle.Bundle, serial int64, now time.Time) (*Iss
 	cfg := &o.publisher.cfg
 	content := &bundle.Content{
 		Name: o.Name, Serial: serial, IssuedAt: now.Unix(), NotAfter: now.Add(cfg.Validity).Unix(),
-		PolicyDigest: b.PolicyDigest(), Files: map[string][]byte{}, Stored: o.Stored,
+		PolicyDigest: b.PolicyDigest(), Files: map[string][]byte{}, Objects: map[string]*bundle.Object{},
 	}
 	for _, path := range b.Paths() {
-		if path != bundle.ManifestPath && path != bundle.SignaturesPath {
+		switch object := b.Object(path); {
+		case path == bundle.ManifestPath || path == bundle.SignaturesPath:
+		case object != nil:
+			content.Objects[path] = object
+		default:
 			content.Files[path] = b.File(path)
 		}
 	}
-	return sign(content, cfg.Signer, cfg.Ring)
+	return sign(content, o.Local, cfg.Signer, cfg.Ring)
 }
 
 // deliver gives a bundle its serial, keeps it and hands it over.
@@ -262,8 +266,8 @@ func (o *outlet) warn(warnings []compile.Warning) {
 	}
 }
 
-// Build compiles and signs, and returns what its own reader verified: the only way from
-// licenses to something an engine takes.
+// Build compiles and signs, and returns what was verified: the only way from licenses to something
+// an engine takes.
 func Build(in *compile.Input, signer *bundle.Signer, ring *bundle.KeyRing) (*bundle.Bundle, []compile.Warning, error) {
 	issue, warnings, err := build(in, true, signer, ring) // it stays on this machine
 	if err != nil {
@@ -272,24 +276,31 @@ func Build(in *compile.Input, signer *bundle.Signer, ring *bundle.KeyRing) (*bun
 	return issue.Bundle, warnings, nil
 }
 
-func build(in *compile.Input, stored bool, signer *bundle.Signer, ring *bundle.KeyRing) (*Issue, []compile.Warning, error) {
+func build(in *compile.Input, local bool, signer *bundle.Signer, ring *bundle.KeyRing) (*Issue, []compile.Warning, error) {
 	content, warnings, err := compile.Compile(in)
 	if err != nil {
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
-	content.Stored = stored
-	issue, err := sign(content, signer, ring)
+	issue, err := sign(content, local, signer, ring)
 	return issue, warnings, err
 }
 
-// sign writes a bundle, and takes it only if the reader does.
-func sign(content *bundle.Content, signer *bundle.Signer, ring *bundle.KeyRing) (*Issue, error) {
+// sign writes a bundle, and takes it only if the reader does. A local one has no file.
+func sign(content *bundle.Content, local bool, signer *bundle.Signer, ring *bundle.KeyRing) (*Issue, error) {
+	options := bundle.ReadOptions{Name: content.Name}
+	if local {
+		b, err := bundle.Seal(content, signer, ring, options)
+		if err != nil {
+			return nil, fmt.Errorf("seal bundle: %w", err)
+		}
+		return &Issue{Bundle: b}, nil
+	}
 	var buf bytes.Buffer
 	if _, err := bundle.Write(&buf, content, signer); err != nil {
 		return nil, fmt.Errorf("write bundle: %w", err)
 	}
 	file := buf.Bytes()
-	b, err := bundle.Read(bytes.NewReader(file), ring, bundle.ReadOptions{Name: content.Name})
+	b, err := bundle.Read(bytes.NewReader(file), ring, options)
 	if err != nil {
 		return nil, fmt.Errorf("read bundle back: %w", err)
 	}

@@ -55,11 +55,12 @@ type Bundle struct {
 	Announce func(context.Context, *bundle.Bundle) error
 	// History keeps what was published, for the next start and for Rollback; nil: nothing is kept.
 	History *History
-	// Stored leaves files uncompressed: for those that stay on the machine.
-	Stored bool
+	// Local is for a bundle that does not leave the process: it is no file.
+	Local bool
 }
 
-// Issue is a bundle that was made: verified, and as bytes, which must not be changed.
+// Issue is a bundle that was made: verified, and as bytes, which must not be changed (nil for a Local
+// one).
 type Issue struct {
 	Bundle *bundle.Bundle
 	File   []byte

@@ -26,47 +26,37 @@ func Has(b *bundle.Bundle, t *bundle.Tombstone) (bool, error) {
 }
 
 func hasOfCustomer(b *bundle.Bundle, t *bundle.Tombstone) (bool, error) {
-	customers, err := bundle.Members(b.File("pullgate/customers/data.json"))
-	if err != nil {
-		return false, fmt.Errorf("customers: %w", err)
+	text := b.Object("pullgate/customers/data.json").Get(t.Customer)
+	if text == nil {
+		return true, nil
 	}
-	for _, m := range customers {
-		if m.Name != t.Customer {
-			continue
-		}
-		var doc struct {
-			Banned   bool
-			Licenses map[string]struct{ Revoked json.RawMessage }
-		}
-		if err := json.Unmarshal(m.Value, &doc); err != nil {
-			return false, fmt.Errorf("customer %s: %w", t.Customer, err)
-		}
-		if t.Kind == bundle.TombstoneCustomer {
-			return doc.Banned, nil
-		}
-		l, ok := doc.Licenses[t.License]
-		var at int64
-		return !ok || json.Unmarshal(l.Revoked, &at) == nil && at <= t.At, nil // else "never"
+	var doc struct {
+		Banned   bool
+		Licenses map[string]struct{ Revoked json.RawMessage }
 	}
-	return true, nil
+	if err := json.Unmarshal(text, &doc); err != nil {
+		return false, fmt.Errorf("customer %s: %w", t.Customer, err)
+	}
+	if t.Kind == bundle.TombstoneCustomer {
+		return doc.Banned, nil
+	}
+	l, ok := doc.Licenses[t.License]
+	var at int64
+	return !ok || json.Unmarshal(l.Revoked, &at) == nil && at <= t.At, nil // else "never"
 }
 
 func hasNoKey(b *bundle.Bundle, t *bundle.Tombstone) (bool, error) {
-	keys, err := bundle.Members(b.File("pullgate/keys/data.json"))
-	if err != nil {
-		return false, fmt.Errorf("keys: %w", err)
-	}
 	id, err := bundle.CanonicalJSON(t.Key)
 	if err != nil {
 		return false, err
 	}
-	for _, m := range keys {
-		if t.Hash != "" && m.Name != t.Hash || !bytes.Contains(m.Value, id) {
+	for name, value := range b.Object("pullgate/keys/data.json").Members() {
+		if t.Hash != "" && name != t.Hash || !bytes.Contains(value, id) {
 			continue
 		}
 		var doc struct{ Customer, Key string }
-		if err := json.Unmarshal(m.Value, &doc); err != nil {
-			return false, fmt.Errorf("key %s: %w", m.Name, err)
+		if err := json.Unmarshal(value, &doc); err != nil {
+			return false, fmt.Errorf("key %s: %w", name, err)
 		}
 		if doc.Customer == t.Customer && doc.Key == t.Key {
 			return false, nil

@@ -1,0 +1,216 @@
+package bundle
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// Object is a JSON object in canonical form whose members are kept in sections of about 128 KiB. It is
+// immutable, and an edit shares the sections that it leaves alone with the Object it was made of. A
+// nil Object has no members.
+type Object struct {
+	sections []*Section
+	size     int // of the text
+	count    int // of members
+}
+
+// Section is a run of members of an Object. It is immutable: one that is in two Objects is the same in
+// both.
+type Section struct {
+	// text are the members as they stand in the object, each after a comma, the first of the object
+	// after its brace.
+	text    []byte
+	members []Member // at least one
+	forced  bool     // it begins where the one before it was full
+}
+
+// NewObject makes an Object of its text, of which it keeps parts. The error names the first byte
+// that is not canonical.
+func NewObject(text []byte) (*Object, error) {
+	s := scanner{data: text}
+	if s.peek() != '{' {
+		return nil, errors.New("not a JSON object")
+	}
+	o, cut := &Object{}, cutter{}
+	from := 0 // of the section in the making
+	var members []Member
+	var forced bool
+	end := func(at int) {
+		if len(members) > 0 {
+			o.add(&Section{text: text[from:at:at], members: members, forced: forced})
+		}
+		from, members = at, nil
+	}
+	err := s.members(0, func(name []byte, start, value int) {
+		m := Member{Name: string(name), Value: text[value:s.at:s.at]}
+		begins, full := cut.member(m.Name, s.at-start+1)
+		if begins {
+			end(start - 1)
+			forced = full
+		}
+		members = append(members, m)
+	})
+	if err := s.over(err); err != nil {
+		return nil, err
+	}
+	end(len(text) - 1)
+	return o, nil
+}
+
+func (o *Object) add(s *Section) {
+	o.sections = append(o.sections, s)
+	o.size += len(s.text)
+	o.count += len(s.members)
+}
+
+// Len is the number of members.
+func (o *Object) Len() int {
+	if o == nil {
+		return 0
+	}
+	return o.count
+}
+
+// Size is the length of the text.
+func (o *Object) Size() int {
+	if o.Len() == 0 {
+		return len("{}")
+	}
+	return o.size + len("}")
+}
+
+// Bytes returns the text; it is put together anew each time.
+func (o *Object) Bytes() []byte {
+	out := make([]byte, 0, o.Size())
+	for p := range o.pieces {
+		out = append(out, p...)
+	}
+	return out
+}
+
+// Equal says whether two objects have the same text.
+func (o *Object) Equal(other *Object) bool {
+	return o.Size() == other.Size() && slices.EqualFunc(o.Sections(), other.Sections(), func(a, b *Section) bool {
+		return a == b || bytes.Equal(a.text, b.text)
+	})
+}
+
+// pieces yields the text in parts.
+func (o *Object) pieces(yield func([]byte) bool) {
+	if o.Len() == 0 {
+		yield([]byte("{}"))
+		return
+	}
+	for _, s := range o.sections {
+		if !yield(s.text) {
+			return
+		}
+	}
+	yield([]byte("}"))
+}
+
+// Sections returns the sections in order of names. They must not be changed.
+func (o *Object) Sections() []*Section {
+	if o == nil {
+		return nil
+	}
+	return o.sections
+}
+
+// Members returns the section's members in order of names. They must not be changed.
+func (s *Section) Members() []Member { return s.members }
+
+// Members yields the members in order of names. Values must not be changed.
+func (o *Object) Members() iter.Seq2[string, []byte] {
+	return func(yield func(string, []byte) bool) {
+		for _, s := range o.Sections() {
+			for i := range s.members {
+				if !yield(s.members[i].Name, s.members[i].Value) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// List returns the members in order of names; values must not be changed. Where like, another list,
+// has the same value under the same name, it is that of like: what is equal need not be compared again.
+func (o *Object) List(like []Member) []Member {
+	out := make([]Member, 0, o.Len())
+	for _, s := range o.Sections() {
+		for _, m := range s.members {
+			for len(like) > 0 && like[0].Name < m.Name {
+				like = like[1:]
+			}
+			if len(like) > 0 && like[0].Name == m.Name && bytes.Equal(like[0].Value, m.Value) {
+				m = like[0]
+			}
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Get returns the value of a member, which must not be changed; nil when there is none.
+func (o *Object) Get(name string) []byte {
+	i, found := slices.BinarySearchFunc(o.Sections(), name, func(s *Section, name string) int { return strings.Compare(s.members[0].Name, name) })
+	if !found {
+		i--
+	}
+	if i < 0 {
+		return nil
+	}
+	members := o.sections[i].members
+	j, found := slices.BinarySearchFunc(members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
+	if !found {
+		return nil
+	}
+	return members[j].Value
+}
+
+// Edit returns the Object with some members changed or added, or without those whose new value is
+// nil. The names of the changes are different. It keeps nothing of them, and costs what changes. The
+// error says which value is not canonical.
+func (o *Object) Edit(changes []Member) (*Object, error) {
+	changes = slices.Clone(changes)
+	slices.SortFunc(changes, func(a, b Member) int { return strings.Compare(a.Name, b.Name) })
+	for i, m := range changes {
+		if i > 0 && changes[i-1].Name == m.Name {
+			return nil, fmt.Errorf("%s: twice among the changes", m.Name)
+		}
+		if !utf8.ValidString(m.Name) {
+			return nil, fmt.Errorf("%q: not UTF-8", m.Name)
+		}
+		if m.Value == nil {
+			continue
+		}
+		s := scanner{data: m.Value}
+		if err := s.over(s.value(1)); err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Name, err)
+		}
+	}
+	e := editing{out: &Object{}}
+	sections := o.Sections()
+	for i, s := range sections {
+		n := len(changes) // of those in this section
+		if i+1 < len(sections) {
+			next := sections[i+1].members[0].Name
+			n = slices.IndexFunc(changes, func(m Member) bool { return m.Name >= next })
+			if n < 0 {
+				n = len(changes)
+			}
+		}
+		e.section(s, changes[:n])
+		changes = changes[n:]
+	}
+	if len(changes) > 0 { // of an empty object
+		e.rewrite(changes)
+	}
+	e.end()
+	return e.out, nil
+}
