@@ -67,7 +67,7 @@ func New(cfg Config) *Engine {
 }
 
 // Activate makes a bundle ready and then, at once, the active one. The caller has verified
-// the bundle by reading it (bundle.Read): the engine takes nothing else, so that it is only ever
+// the bundle by reading it (bundle.Read, bundle.Seal): the engine takes nothing else, so that it is only ever
 // fed verified bytes. On error the generation that was active stays. Activations follow one
 // another; decisions go on meanwhile.
 func (e *Engine) Activate(ctx context.Context, b *bundle.Bundle) error {

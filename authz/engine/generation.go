@@ -47,19 +47,18 @@ type generation struct {
 // newGeneration makes a bundle ready and tries it once; with some, only for customers whose
 // documents that returns.
 func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle, some func(id string) []byte) (*generation, error) {
-	modules, data := map[string][]byte{}, map[string][]byte{}
+	modules, data := map[string][]byte{}, map[string]*bundle.Object{}
 	for _, p := range b.Paths() {
-		switch {
-		case strings.HasSuffix(p, ".rego"):
+		if strings.HasSuffix(p, ".rego") {
 			modules[p] = b.File(p)
-		case p == dataFile || strings.HasSuffix(p, "/"+dataFile):
-			data[p] = b.File(p)
+		} else if o := b.Object(p); o != nil {
+			data[p] = o
 		}
 	}
 	if some != nil {
-		none := []byte("{}")
-		data[customersDir+"/"+dataFile], data[keysDir+"/"+dataFile] = none, none
+		data[customersDir+"/"+dataFile], data[keysDir+"/"+dataFile] = nil, nil
 	}
+	last := e.plainGeneration()
 	g := &generation{
 		engine: e, bundle: b,
 		sets:  newMemo[index.SetID, *candidateSet](hotCandidates),
@@ -67,24 +66,18 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle, some func(i
 		lists: newMemo[[2]string, *candidateSet](hotListed),
 	}
 	var err error
-	if g.index, err = index.Open(b.File(bundle.IndexPath)); err != nil {
+	if g.index, err = openIndex(b, last); err != nil {
 		return nil, fmt.Errorf("open %s: %w", bundle.IndexPath, err)
 	}
-	if g.store, err = newStore(data); err != nil {
-		return nil, fmt.Errorf("read data: %w", err)
-	}
+	g.store = newStore(data, last.store)
 	g.store.some = some
 	if g.hosts, err = readRegistries(data[registriesDir+"/"+dataFile]); err != nil {
 		return nil, fmt.Errorf("read registries: %w", err)
 	}
-	if g.subjects, err = readSubjects(data[keysDir+"/"+dataFile], data[identitiesDir+"/"+dataFile]); err != nil {
+	if g.subjects, err = readSubjects(data[keysDir+"/"+dataFile], data[identitiesDir+"/"+dataFile], last.subjects); err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)
 	}
-	var last *policy
-	if active := e.active.Load(); active != nil {
-		last = active.policy
-	}
-	if g.policy, err = newPolicy(modules, last); err != nil {
+	if g.policy, err = newPolicy(modules, last.policy); err != nil {
 		return nil, err
 	}
 	if err := rulesAreListed(data[rulesDir+"/"+dataFile], g.policy.rules); err != nil {
@@ -103,6 +96,28 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle, some func(i
 	return g, nil
 }
 
+// plainGeneration is the active generation without tombstones, of which the next one shares what is the
+// same; an empty one when there is none.
+func (e *Engine) plainGeneration() *generation {
+	e.tombs.Lock()
+	defer e.tombs.Unlock()
+	if e.plain == nil {
+		return &generation{}
+	}
+	return e.plain
+}
+
+// openIndex opens the index of a bundle, which is that of the last one when it has the same bytes.
+func openIndex(b *bundle.Bundle, last *generation) (*index.Index, error) {
+	data := b.File(bundle.IndexPath)
+	if last.bundle != nil {
+		if before := last.bundle.File(bundle.IndexPath); len(data) > 0 && len(data) == len(before) && &data[0] == &before[0] {
+			return last.index, nil
+		}
+	}
+	return index.Open(data)
+}
+
 // warm asks each entry point once, as nobody, so that a policy that cannot answer never
 // becomes active and the first customer does not pay for first uses.
 func (g *generation) warm(ctx context.Context) error {
@@ -119,9 +134,12 @@ func (g *generation) warm(ctx context.Context) error {
 
 // rulesAreListed makes sure that the library asks every vendor rule there is: it asks those
 // that data.pullgate.rules names, an object that is empty where there are none.
-func rulesAreListed(listed []byte, rules []string) error {
+func rulesAreListed(listed *bundle.Object, rules []string) error {
+	if listed == nil {
+		return fmt.Errorf("%s is not there", rulesDir)
+	}
 	var byName map[string]bool
-	if err := json.Unmarshal(listed, &byName); err != nil {
+	if err := json.Unmarshal(listed.Bytes(), &byName); err != nil {
 		return fmt.Errorf("read %s: %w", rulesDir, err)
 	}
 	names := slices.Sorted(maps.Keys(byName))

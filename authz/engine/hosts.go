@@ -47,13 +47,13 @@ func Upstreams(b *bundle.Bundle) (map[string]string, error) {
 }
 
 // readRegistries reads data.pullgate.registries.
-func readRegistries(data []byte) (*hosts, error) {
+func readRegistries(data *bundle.Object) (*hosts, error) {
 	h := &hosts{exact: map[string]authz.Registry{}, anyPort: map[string]authz.Registry{}}
 	if data == nil {
 		return h, nil
 	}
 	var docs map[string]registryDoc
-	if err := json.Unmarshal(data, &docs); err != nil {
+	if err := json.Unmarshal(data.Bytes(), &docs); err != nil {
 		return nil, err
 	}
 	for _, id := range slices.Sorted(maps.Keys(docs)) {

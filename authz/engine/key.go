@@ -111,7 +111,7 @@ func newKeyer(p *policy, s *store) *keyer {
 	}
 	for _, dir := range slices.Sorted(maps.Keys(docs)) {
 		if dir != publicDir { // what Public says of a repository is in Target.Facts
-			hash(dir, s.docs[dir].json)
+			hash(dir, s.docs[dir].object.Bytes())
 		}
 	}
 	salt.Sum(k.salt[:0])

@@ -50,3 +50,14 @@ func (c *memo[K, V]) put(k K, v V, weight int) {
 		}
 	}
 }
+
+// takeOver puts in what another memo has, where keep says so.
+func (c *memo[K, V]) takeOver(from *memo[K, V], keep func(K) bool) {
+	from.mu.RLock()
+	defer from.mu.RUnlock()
+	for k, e := range from.m {
+		if keep(k) {
+			c.put(k, e.v, e.weight)
+		}
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -44,6 +43,7 @@ type store struct {
 	storage.PolicyNotSupported
 	storage.TriggersNotSupported
 
+	object    *bundle.Object // that customers are of
 	customers map[string]blob
 	some      func(id string) []byte // in place of customers, or nil
 	edited    map[string]blob        // in place of some customers; those are in customers too
@@ -61,20 +61,19 @@ type blob struct {
 
 // document is a data file that is parsed when it is first read.
 type document struct {
-	json  []byte
-	parse func() (ast.Value, error)
+	object *bundle.Object
+	parse  func() (ast.Value, error)
 }
 
-// newStore makes a store of the data files of a bundle, by path. A file that is no JSON is an
-// error here or, if nothing but the policy uses it, at its first read.
-func newStore(files map[string][]byte) (*store, error) {
+// newStore makes a store of the data files of a bundle, by path. What is the same in last, the store
+// of the bundle before, or nil, is not made again, but last is not kept.
+func newStore(files map[string]*bundle.Object, last *store) *store {
 	s := &store{
-		customers: map[string]blob{},
-		hot:       newMemo[string, *customer](hotCustomers),
-		docs:      map[string]*document{},
-		above:     map[string]bool{"": true},
+		hot:   newMemo[string, *customer](hotCustomers),
+		docs:  map[string]*document{},
+		above: map[string]bool{"": true},
 	}
-	for name, data := range files {
+	for name, object := range files {
 		if path.Base(name) != dataFile {
 			continue
 		}
@@ -83,23 +82,66 @@ func newStore(files map[string][]byte) (*store, error) {
 			s.above[up] = true
 		}
 		if dir == customersDir {
-			members, err := bundle.Members(data)
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			for _, m := range members {
-				s.customers[m.Name] = blob{json: m.Value, hash: sha256.Sum256(m.Value)}
-			}
+			s.object = object
 			continue
 		}
-		if !json.Valid(data) {
-			return nil, fmt.Errorf("%s: not JSON", name)
-		}
-		s.docs[dir] = &document{json: data, parse: sync.OnceValues(func() (ast.Value, error) {
-			return ast.ValueFromReader(bytes.NewReader(data))
+		s.docs[dir] = &document{object: object, parse: sync.OnceValues(func() (ast.Value, error) {
+			return ast.ValueFromReader(bytes.NewReader(object.Bytes()))
 		})}
 	}
-	return s, nil
+	s.takeCustomers(last)
+	return s
+}
+
+// takeCustomers finds the customers of the object.
+func (s *store) takeCustomers(last *store) {
+	if last == nil {
+		last = &store{hot: s.hot}
+	}
+	gone, added := differing(last.object, s.object)
+	s.customers = make(map[string]blob, s.object.Len())
+	maps.Copy(s.customers, last.customers)
+	for _, section := range gone {
+		for _, m := range section.Members() {
+			delete(s.customers, m.Name)
+		}
+	}
+	for _, section := range added {
+		for _, m := range section.Members() {
+			b := blob{json: m.Value}
+			if was, ok := last.customers[m.Name]; ok && bytes.Equal(was.json, m.Value) {
+				b.hash = was.hash
+			} else {
+				b.hash = sha256.Sum256(m.Value)
+			}
+			s.customers[m.Name] = b
+		}
+	}
+	s.hot.takeOver(last.hot, func(id string) bool {
+		was, now := last.customers[id], s.customers[id]
+		return now.hash == was.hash && now.json != nil
+	})
+}
+
+// differing are the sections that only one or only the other of two objects has.
+func differing(before, after *bundle.Object) (gone, added []*bundle.Section) {
+	kept := make(map[*bundle.Section]bool, len(before.Sections()))
+	for _, s := range before.Sections() {
+		kept[s] = false
+	}
+	for _, s := range after.Sections() {
+		if _, ok := kept[s]; ok {
+			kept[s] = true
+		} else {
+			added = append(added, s)
+		}
+	}
+	for _, s := range before.Sections() {
+		if !kept[s] {
+			gone = append(gone, s)
+		}
+	}
+	return gone, added
 }
 
 // customer is one customer's document, parsed.

@@ -4,18 +4,21 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
 	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/policies/version"
 )
 
 // subjects knows who has a key or an identity.
 type subjects struct {
-	keys map[[32]byte]authz.Key
-	jwt  map[[2]string]string // issuer and subject → customer
-	san  map[string]string
+	keyring, identities *bundle.Object // what it was read from
+	keys                map[[32]byte]authz.Key
+	jwt                 map[[2]string]string // issuer and subject → customer
+	san                 map[string]string
 }
 
 // expiry is an instant in a bundle: an integer or "never".
@@ -35,56 +38,93 @@ func (e *expiry) UnmarshalJSON(b []byte) error {
 }
 
 // readSubjects reads data.pullgate.keys and data.pullgate.identities. Anything wrong in them is
-// an error: a limit that cannot be read must not become no limit.
-func readSubjects(keys, identities []byte) (*subjects, error) {
-	s := &subjects{keys: map[[32]byte]authz.Key{}, jwt: map[[2]string]string{}, san: map[string]string{}}
-	if err := s.readKeys(keys); err != nil {
+// an error: a limit that cannot be read must not become no limit. What is the same in last, the
+// subjects of the bundle before, or nil, is not read again.
+func readSubjects(keys, identities *bundle.Object, last *subjects) (*subjects, error) {
+	if last == nil {
+		last = &subjects{}
+	}
+	s := &subjects{keyring: keys, identities: identities}
+	if err := s.readKeys(last); err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
+	if last.jwt != nil && slices.Equal(identities.Sections(), last.identities.Sections()) {
+		s.jwt, s.san = last.jwt, last.san
+		return s, nil
+	}
+	s.jwt, s.san = map[[2]string]string{}, map[string]string{}
 	if err := s.readIdentities(identities); err != nil {
 		return nil, fmt.Errorf("identities: %w", err)
 	}
 	return s, nil
 }
 
-func (s *subjects) readKeys(data []byte) error {
-	if data == nil {
+func (s *subjects) readKeys(last *subjects) error {
+	gone, added := differing(last.keyring, s.keyring)
+	if last.keys != nil && len(gone)+len(added) == 0 {
+		s.keys = last.keys
 		return nil
 	}
-	var docs map[string]struct {
+	s.keys = make(map[[32]byte]authz.Key, s.keyring.Len())
+	maps.Copy(s.keys, last.keys)
+	for _, section := range gone {
+		for _, m := range section.Members() {
+			hash, err := keyHash(m.Name)
+			if err != nil {
+				return err
+			}
+			delete(s.keys, hash)
+		}
+	}
+	for _, section := range added {
+		for _, m := range section.Members() {
+			hash, err := keyHash(m.Name)
+			if err != nil {
+				return err
+			}
+			if s.keys[hash], err = readKey(m); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func keyHash(text string) (hash [32]byte, err error) {
+	if n, err := hex.Decode(hash[:], []byte(text)); err != nil || n != len(hash) || len(text) != 64 {
+		return hash, fmt.Errorf("%q is no SHA-256", text)
+	}
+	return hash, nil
+}
+
+func readKey(m bundle.Member) (k authz.Key, err error) {
+	var doc struct {
 		Customer     string          `json:"customer"`
 		Key          string          `json:"key"`
 		Expires      *expiry         `json:"expires"`
 		Repositories *[]string       `json:"repositories"`
 		Addresses    *[]netip.Prefix `json:"addresses"`
 	}
-	if err := json.Unmarshal(data, &docs); err != nil {
-		return err
+	if err := json.Unmarshal(m.Value, &doc); err != nil {
+		return k, err
 	}
-	for text, doc := range docs {
-		var hash [32]byte
-		if n, err := hex.Decode(hash[:], []byte(text)); err != nil || n != len(hash) || len(text) != 64 {
-			return fmt.Errorf("%q is no SHA-256", text)
-		}
-		if doc.Customer == "" || doc.Key == "" || doc.Expires == nil {
-			return fmt.Errorf("key %s has no customer, id or expires", text)
-		}
-		k := authz.Key{Customer: doc.Customer, ID: doc.Key, Expires: int64(*doc.Expires)}
-		if doc.Repositories != nil {
-			patterns := *doc.Repositories
-			k.InScope = func(repository string) bool {
-				return slices.ContainsFunc(patterns, func(p string) bool { return version.MatchRepository(p, repository) })
-			}
-		}
-		if doc.Addresses != nil {
-			k.Addresses = append([]netip.Prefix{}, *doc.Addresses...) // never nil, which would be no limit
-		}
-		s.keys[hash] = k
+	if doc.Customer == "" || doc.Key == "" || doc.Expires == nil {
+		return k, fmt.Errorf("key %s has no customer, id or expires", m.Name)
 	}
-	return nil
+	k = authz.Key{Customer: doc.Customer, ID: doc.Key, Expires: int64(*doc.Expires)}
+	if doc.Repositories != nil {
+		patterns := *doc.Repositories
+		k.InScope = func(repository string) bool {
+			return slices.ContainsFunc(patterns, func(p string) bool { return version.MatchRepository(p, repository) })
+		}
+	}
+	if doc.Addresses != nil {
+		k.Addresses = append([]netip.Prefix{}, *doc.Addresses...) // never nil, which would be no limit
+	}
+	return k, nil
 }
 
-func (s *subjects) readIdentities(data []byte) error {
+func (s *subjects) readIdentities(data *bundle.Object) error {
 	if data == nil {
 		return nil
 	}
@@ -97,7 +137,7 @@ func (s *subjects) readIdentities(data []byte) error {
 			Customer string `json:"customer"`
 		} `json:"mtls"`
 	}
-	if err := json.Unmarshal(data, &doc); err != nil {
+	if err := json.Unmarshal(data.Bytes(), &doc); err != nil {
 		return err
 	}
 	for _, j := range doc.JWT {

@@ -8,7 +8,7 @@ import (
 )
 
 func TestHosts(t *testing.T) {
-	h, err := readRegistries([]byte(`{
+	h, err := readRegistries(objectOf(t, `{
 		"main":{"hosts":["registry.example","pull.example:5000","192.0.2.1","2001:db8::1","[2001:db8::2]:443"],"listed":true},
 		"other":{"hosts":["pull.example:5001"],"listed":false}}`))
 	if err != nil {
@@ -32,8 +32,8 @@ func TestHosts(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %q", authority, reg, ok, want)
 		}
 	}
-	for _, bad := range []string{`[]`, `{"a":{"hosts":[""]}}`, `{"a":{"hosts":["x:y"]}}`, `{"a":{"hosts":["x:65536"]}}`, `{"a":{"hosts":["x"]},"b":{"hosts":["X"]}}`} {
-		if _, err := readRegistries([]byte(bad)); err == nil {
+	for _, bad := range []string{`{"a":[]}`, `{"a":{"hosts":[""]}}`, `{"a":{"hosts":["x:y"]}}`, `{"a":{"hosts":["x:65536"]}}`, `{"a":{"hosts":["x"]},"b":{"hosts":["X"]}}`} {
+		if _, err := readRegistries(objectOf(t, bad)); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
 	}
@@ -41,10 +41,10 @@ func TestHosts(t *testing.T) {
 
 func TestKeysAreReadWithTheirLimits(t *testing.T) {
 	hash := strings.Repeat("ab", 32)
-	s, err := readSubjects([]byte(`{
+	s, err := readSubjects(objectOf(t, `{
 		"`+hash+`":{"customer":"acme","key":"ci","expires":100,"repositories":["acme/*"],"addresses":["10.0.0.0/8"]},
 		"`+strings.Repeat("cd", 32)+`":{"customer":"acme","key":"all","expires":"never"},
-		"`+strings.Repeat("ef", 32)+`":{"customer":"acme","key":"none","expires":"never","repositories":[],"addresses":[]}}`), nil)
+		"`+strings.Repeat("ef", 32)+`":{"customer":"acme","key":"none","expires":"never","repositories":[],"addresses":[]}}`), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,19 +64,19 @@ func TestKeysAreReadWithTheirLimits(t *testing.T) {
 		t.Errorf("a key for nothing has %+v", k)
 	}
 	for _, bad := range []string{
-		`[]`, `{"x":{"customer":"a","key":"k","expires":1}}`, `{"` + hash + `":{"key":"k","expires":1}}`,
+		`{"x":{"customer":"a","key":"k","expires":1}}`, `{"` + hash + `":{"key":"k","expires":1}}`,
 		`{"` + hash + `":{"customer":"a","expires":1}}`, `{"` + hash + `":{"customer":"a","key":"k"}}`,
 		`{"` + hash + `":{"customer":"a","key":"k","expires":"soon"}}`, `{"` + hash + `":{"customer":"a","key":"k","expires":1,"addresses":["x"]}}`,
 	} {
-		if _, err := readSubjects([]byte(bad), nil); err == nil {
+		if _, err := readSubjects(objectOf(t, bad), nil, nil); err == nil {
 			t.Errorf("keys %s are taken", bad)
 		}
 	}
 }
 
 func TestIdentitiesAreWholeStrings(t *testing.T) {
-	s, err := readSubjects(nil, []byte(`{"jwt":[{"issuer":"https://idp","subject":"ci","customer":"acme"}],
-		"mtls":[{"san":"spiffe://acme/ci","customer":"acme"},{"san":"spiffe://globex/ci","customer":"globex"}]}`))
+	s, err := readSubjects(nil, objectOf(t, `{"jwt":[{"issuer":"https://idp","subject":"ci","customer":"acme"}],
+		"mtls":[{"san":"spiffe://acme/ci","customer":"acme"},{"san":"spiffe://globex/ci","customer":"globex"}]}`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,11 +99,11 @@ func TestIdentitiesAreWholeStrings(t *testing.T) {
 		}
 	}
 	for _, bad := range []string{
-		`[]`, `{"jwt":[{"issuer":"","subject":"s","customer":"c"}]}`, `{"mtls":[{"san":"","customer":"c"}]}`,
+		`{"jwt":1}`, `{"jwt":[{"issuer":"","subject":"s","customer":"c"}]}`, `{"mtls":[{"san":"","customer":"c"}]}`,
 		`{"mtls":[{"san":"s","customer":"a"},{"san":"s","customer":"b"}]}`,
 		`{"jwt":[{"issuer":"i","subject":"s","customer":"a"},{"issuer":"i","subject":"s","customer":"b"}]}`,
 	} {
-		if _, err := readSubjects(nil, []byte(bad)); err == nil {
+		if _, err := readSubjects(nil, objectOf(t, bad), nil); err == nil {
 			t.Errorf("identities %s are taken", bad)
 		}
 	}

@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pullgate/pullgate/bundle"
+)
+
+// Whatever a bundle is like beside the one before, what is taken over from that gives what the
+// bundle alone gives.
+func TestWhatIsTakenOverIsWhatTheBundleSays(t *testing.T) {
+	shared := 0
+	rapid.Check(t, func(t *rapid.T) {
+		var customers, keys *bundle.Object
+		var last *store
+		var lastSubjects *subjects
+		edit := func(o *bundle.Object, value func(name string) string, name func(string) string) *bundle.Object {
+			var changes []bundle.Member
+			for _, n := range rapid.SliceOfNDistinct(rapid.StringMatching(`[a-d][0-9]`), 0, 12, rapid.ID[string]).Draw(t, "changed") {
+				m := bundle.Member{Name: name(n)}
+				if rapid.IntRange(0, 3).Draw(t, "gone") > 0 {
+					m.Value = []byte(value(n))
+				}
+				changes = append(changes, m)
+			}
+			edited, err := o.Edit(changes)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rapid.Bool().Draw(t, "from a file") { // nothing is shared then
+				if edited, err = bundle.NewObject(edited.Bytes()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			return edited
+		}
+		for range 3 {
+			customers = edit(customers, func(n string) string {
+				return fmt.Sprintf(`{"id":%q,"labels":{"x":%q},"products":{"app":[]},"repositories":{}}`, n, strings.Repeat("x", rapid.SampledFrom([]int{1, 30_000}).Draw(t, "length")))
+			}, func(n string) string { return n })
+			keys = edit(keys, func(n string) string {
+				return fmt.Sprintf(`{"customer":%q,"expires":%d,"key":"ci"}`, n+strings.Repeat("x", 15_000), rapid.IntRange(1, 3).Draw(t, "expires"))
+			}, func(n string) string {
+				sum := sha256.Sum256([]byte(n))
+				return hex.EncodeToString(sum[:])
+			})
+			files := map[string]*bundle.Object{"pullgate/customers/data.json": customers}
+			s, alone := newStore(files, last), newStore(files, nil)
+			if !reflect.DeepEqual(s.customers, alone.customers) {
+				t.Fatal("other customers")
+			}
+			for id, c := range s.hot.m {
+				want, err := alone.customer(id)
+				if err != nil || want == nil || want.doc.Compare(c.v.doc) != 0 || !reflect.DeepEqual(want.products, c.v.products) {
+					t.Fatalf("%s: a document of before: %v", id, err)
+				}
+				shared++
+			}
+			if c, _ := s.customer("a1"); (c == nil) != (customers.Get("a1") == nil) {
+				t.Fatal("a1")
+			}
+			who, err := readSubjects(keys, nil, lastSubjects)
+			if err != nil {
+				t.Fatal(err)
+			}
+			whoAlone, err := readSubjects(keys, nil, nil)
+			if err != nil || !reflect.DeepEqual(who.keys, whoAlone.keys) {
+				t.Fatal("other keys", err)
+			}
+			last, lastSubjects = s, who
+		}
+	})
+	if shared == 0 {
+		t.Error("nothing is taken over")
+	}
+}
+
+// A bundle that cannot be read changes nothing of the one before, of which it took parts.
+func TestABrokenBundleLeavesTheOneBeforeAlone(t *testing.T) {
+	good := objectOf(t, `{"`+strings.Repeat("ab", 32)+`":{"customer":"a","key":"k","expires":1}}`)
+	before, err := readSubjects(good, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []bundle.Member{{Name: strings.Repeat("cd", 32), Value: []byte(`{"customer":"a"}`)}, {Name: "x", Value: []byte(`{"customer":"a","expires":1,"key":"k"}`)}} {
+		broken, err := good.Edit([]bundle.Member{m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := readSubjects(broken, nil, before); err == nil {
+			t.Errorf("%s is taken", m.Value)
+		}
+		if len(before.keys) != 1 {
+			t.Errorf("%d keys, want 1", len(before.keys))
+		}
+	}
+}
