@@ -30,7 +30,8 @@ const (
 	pathRules      = "pullgate/rules/data.json"
 )
 
-// Input is everything a bundle is made of. Compile does not change or keep it.
+// Input is everything a bundle is made of. Compile does not change it, and keeps nothing of it but
+// in Kept.
 type Input struct {
 	Set     *license.Set // required
 	Catalog []Repository // in any order, each repository once
@@ -69,7 +70,12 @@ func (w Warning) String() string {
 // registry while there are several), when the modules are missing or misplaced, when vendor
 // rules are refused (policies.Check, with files named "rules/….rego"), or when the index would
 // be larger than index.MaxBytes.
-func Compile(in *Input) (*bundle.Content, []Warning, error) {
+func Compile(in *Input) (_ *bundle.Content, _ []Warning, err error) {
+	defer func() {
+		if err != nil && in.Kept != nil {
+			*in.Kept = Kept{} // half of it may be of this Input
+		}
+	}()
 	c, err := newCompiler(in)
 	if err != nil {
 		return nil, nil, err
@@ -80,13 +86,14 @@ func Compile(in *Input) (*bundle.Content, []Warning, error) {
 	}
 	digest := bundle.PolicyDigest(files)
 
-	if err := c.data(files); err != nil {
-		return nil, nil, err
-	}
 	if files[bundle.IndexPath], err = c.index(); err != nil {
 		return nil, nil, fmt.Errorf("compile index: %w", err)
 	}
-	c.warnLicenses()
+	objects := map[string]*bundle.Object{}
+	if err := c.data(files, objects); err != nil {
+		return nil, nil, err
+	}
+	c.warnPublic()
 
 	slices.SortFunc(c.warnings, func(a, b Warning) int {
 		return cmp.Or(cmp.Compare(a.Pos.File, b.Pos.File), a.Pos.Line-b.Pos.Line,
@@ -94,16 +101,16 @@ func Compile(in *Input) (*bundle.Content, []Warning, error) {
 	})
 	return &bundle.Content{
 		Name: in.Name, Serial: in.Serial, IssuedAt: in.IssuedAt, NotAfter: in.NotAfter,
-		PolicyDigest: digest, Files: files,
+		PolicyDigest: digest, Files: files, Objects: objects,
 	}, slices.Compact(c.warnings), nil
 }
 
 // compiler holds the Input, resolved.
 type compiler struct {
-	in       *Input
-	set      *license.Set
-	kept     *Kept
-	licenses []*license.License // by id
+	in   *Input
+	set  *license.Set
+	kept *Kept
+	same bool // the index is the last one, so all that it is made of is
 
 	products map[string]*product
 	repos    []*repository            // by registry, then name
@@ -115,6 +122,8 @@ type compiler struct {
 	versions map[string][]knownVersion // product → what is known of its versions
 
 	warnings []Warning
+	granted  map[string]bool   // grants, by what they say: whether the catalog has something of it
+	matched  map[askedTag]bool // tag patterns: whether they match a tag
 }
 
 // repository is a repository of the catalog with what the licenses say about it.
@@ -133,12 +142,8 @@ func newCompiler(in *Input) (*compiler, error) {
 	c := &compiler{
 		in: in, set: in.Set, kept: cmp.Or(in.Kept, &Kept{}),
 		products: map[string]*product{}, byName: map[string][]*repository{}, expanded: map[string][]string{},
-		versions: map[string][]knownVersion{},
+		versions: map[string][]knownVersion{}, granted: map[string]bool{}, matched: map[askedTag]bool{},
 	}
-	for i := range c.set.Licenses {
-		c.licenses = append(c.licenses, &c.set.Licenses[i])
-	}
-	slices.SortFunc(c.licenses, func(a, b *license.License) int { return cmp.Compare(a.ID, b.ID) })
 
 	for i := range c.set.Products {
 		p := &c.set.Products[i]

@@ -210,7 +210,7 @@ func TestCurrentTagsOfTwoRegistries(t *testing.T) {
 	var customers map[string]struct {
 		Repositories map[string][]struct{ Tags map[string]bool }
 	}
-	if err := json.Unmarshal(content.Files[pathCustomers], &customers); err != nil {
+	if err := json.Unmarshal(content.Objects[pathCustomers].Bytes(), &customers); err != nil {
 		t.Fatal(err)
 	}
 	want := map[string]bool{"a": true, "c": true}
@@ -269,7 +269,7 @@ func TestCustomersHashIsThatOfTheirDocument(t *testing.T) {
 			t.Fatal(err)
 		}
 		var customers map[string]struct{ Hash string }
-		if err := json.Unmarshal(content.Files[pathCustomers], &customers); err != nil {
+		if err := json.Unmarshal(content.Objects[pathCustomers].Bytes(), &customers); err != nil {
 			t.Fatal(err)
 		}
 		out := map[string]string{}
@@ -326,7 +326,7 @@ grants: [{product: app, versions: all}]
 		t.Fatal(err)
 	}
 	all := ""
-	for path, text := range content.Files {
+	for path, text := range content.All() {
 		all += string(text)
 		if strings.Contains(string(text), "INTERNAL") {
 			t.Errorf("%s holds a reason", path)

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -16,16 +15,15 @@ import (
 	"github.com/pullgate/pullgate/policies/version"
 )
 
-// data adds the data files.
-func (c *compiler) data(files map[string][]byte) error {
-	customers, err := c.customers()
-	if err != nil {
+// data adds the data files; those that grow with the customers are objects.
+func (c *compiler) data(files map[string][]byte, objects map[string]*bundle.Object) (err error) {
+	k := &c.kept.customers
+	if err := c.customers(k); err != nil {
 		return err
 	}
-	files[pathCustomers] = customers
-	for p, doc := range map[string]any{
-		pathKeys: c.keys(), pathPublic: c.public, pathRegistries: c.registries(), pathIdentities: c.identities(),
-	} {
+	objects[pathCustomers], objects[pathKeys] = k.object, k.keys
+	files[pathIdentities] = k.identities
+	for p, doc := range map[string]any{pathPublic: c.public, pathRegistries: c.registries()} {
 		if files[p], err = bundle.CanonicalJSON(doc); err != nil {
 			return fmt.Errorf("compile %s: %w", p, err)
 		}
@@ -33,42 +31,19 @@ func (c *compiler) data(files map[string][]byte) error {
 	return nil
 }
 
-// customers writes customer by customer, so that each is encoded once and its hash is that
-// of the bytes it is made of.
-func (c *compiler) customers() ([]byte, error) {
-	licenses := map[string][]*license.License{}
-	for _, l := range c.licenses {
-		licenses[l.Customer] = append(licenses[l.Customer], l)
+// encode writes a customer with its licenses, and the hash of the bytes it is made of.
+func (c *compiler) encode(u *license.Customer, licenses []*license.License) ([]byte, error) {
+	text, err := bundle.CanonicalJSON(c.customer(u, licenses))
+	if err != nil {
+		return nil, fmt.Errorf("compile customer %s: %w", u.ID, err)
 	}
-	byID := map[string]*license.Customer{}
-	for i := range c.set.Customers {
-		byID[c.set.Customers[i].ID] = &c.set.Customers[i]
-	}
-	var out bytes.Buffer
-	out.WriteByte('{')
-	for i, id := range slices.Sorted(maps.Keys(byID)) {
-		text, err := bundle.CanonicalJSON(c.customer(byID[id], licenses[id]))
-		if err != nil {
-			return nil, fmt.Errorf("compile customer %s: %w", id, err)
-		}
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		name, err := bundle.CanonicalJSON(id)
-		if err != nil {
-			return nil, fmt.Errorf("compile customer %s: %w", id, err)
-		}
-		out.Write(name)
-		out.WriteByte(':')
-		// "hash" sorts right after "banned", the first key.
-		head, rest, _ := bytes.Cut(text, []byte(","))
-		sum := sha256.Sum256(text)
-		out.Write(head)
-		out.WriteString(`,"hash":"` + hex.EncodeToString(sum[:]) + `",`)
-		out.Write(rest)
-	}
-	out.WriteByte('}')
-	return out.Bytes(), nil
+	// "hash" sorts right after "banned", the first key.
+	head, rest, _ := bytes.Cut(text, []byte(","))
+	sum := sha256.Sum256(text)
+	out := make([]byte, 0, len(text)+len(sum)*2+16)
+	out = append(append(out, head...), `,"hash":"`...)
+	out = append(hex.AppendEncode(out, sum[:]), `",`...)
+	return append(out, rest...), nil
 }
 
 // customer compiles one customer with its licenses, which are sorted by id.
@@ -103,11 +78,7 @@ func (c *compiler) customer(u *license.Customer, licenses []*license.License) *c
 				continue
 			}
 			gd.Tags, gd.Patterns = tagPatterns(g.Tags)
-			names := c.expand(g.Repository)
-			if len(names) == 0 && len(c.in.Catalog) > 0 {
-				c.warn(g.Pos, "license %s: the catalog has no repository %s", l.ID, g.Repository)
-			}
-			for _, name := range names {
+			for _, name := range c.expand(g.Repository) {
 				at := gd
 				if g.Current != nil {
 					at = &grantDoc{}
@@ -231,26 +202,23 @@ func list(s []string) []string {
 	return s
 }
 
-func (c *compiler) keys() map[string]keyDoc {
-	out := map[string]keyDoc{}
-	for i := range c.set.Customers {
-		u := &c.set.Customers[i]
-		for j := range u.Keys {
-			k := &u.Keys[j]
-			doc := keyDoc{Customer: u.ID, Key: k.ID, Expires: instant(k.Expires)}
-			if k.Repositories != nil {
-				doc.Repositories = list(*k.Repositories)
-			}
-			if k.Addresses != nil {
-				doc.Addresses = []string{}
-				for _, a := range *k.Addresses {
-					doc.Addresses = append(doc.Addresses, a.String())
-				}
-			}
-			out[strings.TrimPrefix(k.Hash, "sha256:")] = doc
+// key compiles one key of a customer.
+func (c *compiler) key(u *license.Customer, k *license.Key) (bundle.Member, error) {
+	doc := keyDoc{Customer: u.ID, Key: k.ID, Expires: instant(k.Expires)}
+	if k.Repositories != nil {
+		doc.Repositories = list(*k.Repositories)
+	}
+	if k.Addresses != nil {
+		doc.Addresses = []string{}
+		for _, a := range *k.Addresses {
+			doc.Addresses = append(doc.Addresses, a.String())
 		}
 	}
-	return out
+	text, err := bundle.CanonicalJSON(doc)
+	if err != nil {
+		return bundle.Member{}, fmt.Errorf("compile key %s of customer %s: %w", k.ID, u.ID, err)
+	}
+	return bundle.Member{Name: strings.TrimPrefix(k.Hash, "sha256:"), Value: text}, nil
 }
 
 // openAll expands the Public documents over the catalog.

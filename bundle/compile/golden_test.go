@@ -57,7 +57,7 @@ func TestDataFilesAreAsTheGoldenOnes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for p, got := range content.Files {
+	for p, got := range content.All() {
 		if path.Base(p) != "data.json" {
 			continue
 		}
@@ -147,7 +147,7 @@ func TestABundleHoldsTheContent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for p, text := range content.Files {
+	for p, text := range content.All() {
 		if !bytes.Equal(b.File(p), text) {
 			t.Errorf("%s is not what was compiled", p)
 		}

@@ -14,7 +14,7 @@ import (
 
 // index makes index.bin: the products, what is known of their versions, and every
 // repository of the catalog.
-func (c *compiler) index() ([]byte, error) {
+func (c *compiler) index() (text []byte, err error) {
 	var products []index.Product
 	var releases []index.Release
 	for _, id := range slices.Sorted(maps.Keys(c.products)) {
@@ -36,7 +36,8 @@ func (c *compiler) index() ([]byte, error) {
 		repositories[keptName{r.registry.ID, r.Name}] = k
 		c.warnings = append(c.warnings, k.warnings...)
 	}
-	return c.kept.build(products, releases, repositories, all)
+	text, c.same, err = c.kept.build(products, releases, repositories, all)
+	return text, err
 }
 
 // knownVersion is what is known of a version by its own text.

@@ -8,9 +8,10 @@ import (
 	"github.com/pullgate/pullgate/bundle/index"
 )
 
-// Kept is what a Compile made of repositories and index, for the next one: what has not changed is
-// not made again. It changes nothing in the result. The zero value is empty. For one Compile at a
-// time; it holds on to the keys that it was given.
+// Kept is what a Compile made of customers, repositories and index, for the next one: what has not changed is
+// not made again. It changes nothing in the result. The zero value is empty, and so is what a Compile
+// that fails leaves. For one Compile at a time; it holds on to the keys and the Set that it was given,
+// which must not change.
 type Kept struct {
 	repositories map[keptName]*keptRepository
 
@@ -18,6 +19,8 @@ type Kept struct {
 	products []index.Product
 	releases []index.Release
 	bytes    []byte
+
+	customers keptCustomers
 }
 
 type keptName struct{ registry, name string }
@@ -51,10 +54,10 @@ func (c *compiler) compiled(r *repository, facts [32]byte) (_ *keptRepository, a
 
 // build makes index.bin of products, releases and repositories, all of which may be those of the
 // last time (again).
-func (k *Kept) build(products []index.Product, releases []index.Release, repositories map[keptName]*keptRepository, again bool) ([]byte, error) {
+func (k *Kept) build(products []index.Product, releases []index.Release, repositories map[keptName]*keptRepository, again bool) (_ []byte, same bool, _ error) {
 	again = again && k.bytes != nil && len(repositories) == len(k.repositories)
 	if again && reflect.DeepEqual(products, k.products) && reflect.DeepEqual(releases, k.releases) {
-		return k.bytes, nil
+		return k.bytes, true, nil
 	}
 	var out index.Builder
 	for _, p := range products {
@@ -68,7 +71,7 @@ func (k *Kept) build(products []index.Product, releases []index.Release, reposit
 	}
 	text, err := out.Bytes()
 	if err == nil {
-		*k = Kept{repositories, products, releases, text}
+		k.repositories, k.products, k.releases, k.bytes = repositories, products, releases, text
 	}
-	return text, err
+	return text, false, err
 }

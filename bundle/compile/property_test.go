@@ -224,8 +224,9 @@ func TestCompileIsDeterministic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, p := range slices.Sorted(maps.Keys(want.Files)) {
-			if string(got.Files[p]) != string(want.Files[p]) {
+		gotFiles, wantFiles := got.All(), want.All()
+		for _, p := range slices.Sorted(maps.Keys(wantFiles)) {
+			if string(gotFiles[p]) != string(wantFiles[p]) {
 				t.Errorf("seed %d: %s differs", seed, p)
 			}
 		}

@@ -107,7 +107,7 @@ func newAsker(t rapid.TB, compiler *ast.Compiler, text string, issued int64) ask
 		t.Fatal(err)
 	}
 	data := map[string]any{}
-	for name, file := range content.Files {
+	for name, file := range content.All() {
 		key, ok := strings.CutSuffix(name, "/data.json")
 		if !ok {
 			continue

@@ -109,7 +109,7 @@ func grantsOf(t *testing.T, grants []string, repos ...Repository) grantsDoc {
 		t.Fatal(err)
 	}
 	var customers map[string]grantsDoc
-	if err := json.Unmarshal(content.Files[pathCustomers], &customers); err != nil {
+	if err := json.Unmarshal(content.Objects[pathCustomers].Bytes(), &customers); err != nil {
 		t.Fatal(err)
 	}
 	return customers["acme"]

@@ -39,37 +39,52 @@ func (c *compiler) warnOf(kind string, pos license.Position, format string, args
 	c.warnings = append(c.warnings, Warning{pos, kind, fmt.Sprintf(format, args...)})
 }
 
-// warnLicenses tells which licenses have grants, but nothing in the catalog that they grant, and
-// which tag patterns match nothing.
-func (c *compiler) warnLicenses() {
+// warnLicense tells what the catalog lacks of a license: repositories, tags that its patterns match,
+// or anything that it grants.
+func (c *compiler) warnLicense(l *license.License) {
 	if len(c.in.Catalog) == 0 {
 		return
 	}
-	c.warnTags()
-	// Many licenses say the same.
-	known := map[string]bool{}
-	grants := func(g license.Grant) bool {
-		key := fmt.Sprintf("%q %q %q %q %q %v", g.Product, g.Channels, g.Versions, g.Repository, g.Tags, g.Current != nil)
-		if g.Current != nil {
-			key += strconv.FormatInt(*g.Current, 10)
-		}
-		if _, ok := known[key]; !ok {
-			known[key] = c.grantsSomething(&g)
-		}
-		return known[key]
-	}
-	for _, l := range c.licenses {
-		empty := true
-		for i := range l.Grants {
-			empty = empty && l.Grants[i].Empty()
-		}
-		if empty {
+	empty, something := true, false
+	for n := range l.Grants {
+		g := &l.Grants[n]
+		empty = empty && g.Empty()
+		something = something || c.grants(g)
+		if g.Product != "" {
 			continue
 		}
-		if !slices.ContainsFunc(l.Grants, grants) {
-			c.warnOf(warnNothing, l.Pos, "license %s: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come", l.ID)
+		if len(c.expand(g.Repository)) == 0 {
+			c.warn(g.Pos, "license %s: the catalog has no repository %s", l.ID, g.Repository)
 		}
+		c.warnTags(g.Pos, fmt.Sprintf("grants[%d].", n), []string{g.Repository}, g.Tags)
 	}
+	if !empty && !something {
+		c.warnOf(warnNothing, l.Pos, "license %s: nothing in the catalog is granted by it: correct its versions, channels, repositories or tags, unless they are still to come", l.ID)
+	}
+}
+
+// warnPublic tells which tag patterns of Public documents match nothing.
+func (c *compiler) warnPublic() {
+	if len(c.in.Catalog) == 0 {
+		return
+	}
+	for i := range c.set.Public {
+		p := &c.set.Public[i]
+		c.warnTags(p.Pos, "", p.Repositories, p.Tags)
+	}
+}
+
+// grants reports whether a grant covers a version or a tag that the catalog has. Many grants say the
+// same.
+func (c *compiler) grants(g *license.Grant) bool {
+	key := fmt.Sprintf("%q %q %q %q %q %v", g.Product, g.Channels, g.Versions, g.Repository, g.Tags, g.Current != nil)
+	if g.Current != nil {
+		key += strconv.FormatInt(*g.Current, 10)
+	}
+	if _, ok := c.granted[key]; !ok {
+		c.granted[key] = c.grantsSomething(g)
+	}
+	return c.granted[key]
 }
 
 // grantsSomething reports whether a grant covers a version or a tag that the catalog has.
@@ -105,37 +120,25 @@ func (c *compiler) hasTag(name, pattern string) bool {
 	return false
 }
 
+// askedTag is a tag pattern of repositories, as they are written.
+type askedTag struct{ repositories, tag string }
+
 // warnTags tells which tag patterns match no tag of the repositories that they are about. Of those
 // without any repository in the catalog something is said elsewhere.
-func (c *compiler) warnTags() {
-	type about struct{ repositories, tag string }
-	known := map[about]bool{}
-	ask := func(pos license.Position, path string, repositories, tags []string) {
-		key := strings.Join(repositories, ", ")
-		for i, tag := range tags {
-			matched, ok := known[about{key, tag}]
-			if !ok {
-				var names []string
-				for _, r := range repositories {
-					names = append(names, c.expand(r)...)
-				}
-				matched = len(names) == 0 || tag == "*" || slices.ContainsFunc(names, func(name string) bool { return c.hasTag(name, tag) })
-				known[about{key, tag}] = matched
+func (c *compiler) warnTags(pos license.Position, path string, repositories, tags []string) {
+	key := strings.Join(repositories, ", ")
+	for i, tag := range tags {
+		matched, ok := c.matched[askedTag{key, tag}]
+		if !ok {
+			var names []string
+			for _, r := range repositories {
+				names = append(names, c.expand(r)...)
 			}
-			if !matched {
-				c.warnOf(warnTag, pos, "%stags[%d]: no tag of %s in the catalog matches %q: correct it, unless the tag is still to come", path, i, key, tag)
-			}
+			matched = len(names) == 0 || tag == "*" || slices.ContainsFunc(names, func(name string) bool { return c.hasTag(name, tag) })
+			c.matched[askedTag{key, tag}] = matched
 		}
-	}
-	for _, l := range c.licenses {
-		for n := range l.Grants {
-			if g := &l.Grants[n]; g.Product == "" {
-				ask(g.Pos, fmt.Sprintf("grants[%d].", n), []string{g.Repository}, g.Tags)
-			}
+		if !matched {
+			c.warnOf(warnTag, pos, "%stags[%d]: no tag of %s in the catalog matches %q: correct it, unless the tag is still to come", path, i, key, tag)
 		}
-	}
-	for i := range c.set.Public {
-		p := &c.set.Public[i]
-		ask(p.Pos, "", p.Repositories, p.Tags)
 	}
 }

@@ -92,7 +92,7 @@ func (a *agreement) enter(t *rapid.T, v *randomVendor) []int64 {
 	var customers map[string]struct {
 		Products, Repositories map[string][]struct{ Boundaries []int64 }
 	}
-	if err := json.Unmarshal(content.Files["pullgate/customers/data.json"], &customers); err != nil {
+	if err := json.Unmarshal(content.Objects["pullgate/customers/data.json"].Bytes(), &customers); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range customers {

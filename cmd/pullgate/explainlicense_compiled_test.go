@@ -75,7 +75,7 @@ func compareExplained(t *testing.T, path string, set *license.Set, files map[str
 	var compiled map[string]struct {
 		Licenses map[string]map[string]any `json:"licenses"`
 	}
-	dec := json.NewDecoder(bytes.NewReader(content.Files["pullgate/customers/data.json"]))
+	dec := json.NewDecoder(bytes.NewReader(content.Objects["pullgate/customers/data.json"].Bytes()))
 	dec.UseNumber()
 	if err := dec.Decode(&compiled); err != nil {
 		t.Fatal(err)

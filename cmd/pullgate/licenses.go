@@ -144,7 +144,7 @@ func importLicenses(cmd *cobra.Command, db *postgres.DB, dir string, replace boo
 	return nil
 }
 
-func sameFiles(a, b *bundle.Content) bool { return maps.EqualFunc(a.Files, b.Files, bytes.Equal) }
+func sameFiles(a, b *bundle.Content) bool { return maps.EqualFunc(a.All(), b.All(), bytes.Equal) }
 
 // counts says how many documents of each kind there are.
 func counts(s *license.Set) string {

@@ -33,7 +33,7 @@ func compiled(t *testing.T, s *source.Snapshot) map[string][]byte {
 	}
 	content, _, err := compile.Compile(in)
 	must(t, err)
-	return content.Files
+	return content.All()
 }
 
 func different(a, b map[string][]byte) (names []string) {
