@@ -45,7 +45,10 @@ type Config struct {
 	Bundles map[string]Access
 	// Foreign reports whether the Host of a request is no name of the server's: then it comes from a
 	// page in somebody's browser, perhaps, and gets nothing that anyone may have. nil: no Host is.
-	Foreign    func(host string) bool
+	Foreign func(host string) bool
+	// Current reports whether what was published may still be given out; while it is false requests
+	// are answered with 503. nil: always.
+	Current    func() bool
 	MaxWait    time.Duration // 0: DefaultMaxWait
 	MaxWaiting int           // 0: DefaultMaxWaiting
 	Logger     *slog.Logger  // of who is refused; nil: nothing is logged
@@ -158,6 +161,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		w.Header().Set("Retry-After", "5")
 		s.refuse(w, name, "unavailable", http.StatusServiceUnavailable, "this publisher stops, or too many clients wait; try again")
+	case s.cfg.Current != nil && !s.cfg.Current():
+		w.Header().Set("Retry-After", "1")
+		s.refuse(w, name, "unavailable", http.StatusServiceUnavailable, "this publisher may not be the one that leads any more; try again, or ask the other")
 	case b.file == nil:
 		w.Header().Set("Retry-After", "1")
 		s.refuse(w, name, "not_ready", http.StatusServiceUnavailable, "nothing is published yet; the publisher's log and /healthz say why")

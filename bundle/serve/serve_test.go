@@ -299,6 +299,24 @@ func TestCertificateIsGoodForItsBundlesOnly(t *testing.T) {
 	}
 }
 
+// Whoever may not lead any more confirms nothing either: a 304 says that nothing is newer.
+func TestNothingIsGivenOutThatMayNotBeCurrent(t *testing.T) {
+	current := true
+	s := New(Config{Bundles: anyone, Current: func() bool { return current }})
+	s.Publish("default", []byte("one"))
+	tag := "If-None-Match: " + ETag([]byte("one"))
+	for _, c := range []struct {
+		current bool
+		header  []string
+		want    int
+	}{{true, nil, 200}, {true, []string{tag}, 304}, {false, nil, 503}, {false, []string{tag}, 503}, {true, nil, 200}} {
+		current = c.current
+		if r := ask(t, s, "/bundles/default", c.header...); r.StatusCode != c.want || c.want == 503 && (r.Header.Get("Retry-After") == "" || r.Header.Get("ETag") != "") {
+			t.Errorf("%+v: %s %v", c, r.Status, r.Header)
+		}
+	}
+}
+
 // A page that somebody's browser shows gets nothing that anyone on the machine may have (DNS
 // rebinding); whoever has a token is no page.
 func TestForeignHostsGetNothing(t *testing.T) {

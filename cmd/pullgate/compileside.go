@@ -31,7 +31,11 @@ type compileSide struct {
 
 func newCompileSide(p *process, cfg publish.Config) (_ *compileSide, err error) {
 	c := &compileSide{process: p, publisher: publish.New(cfg)}
-	if c.source, err = openLicenses(p.cfg.Licenses); err != nil {
+	var term time.Duration
+	if p.cfg.publish != nil {
+		term = p.cfg.publish.Term
+	}
+	if c.source, err = openLicensesOf(p.cfg.Licenses, term); err != nil {
 		return nil, err
 	}
 	c.crawls = newCrawls(c)

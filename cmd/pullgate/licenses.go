@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/bundle/compile"
@@ -29,11 +30,14 @@ type licenseSource interface {
 }
 
 // openLicenses takes the directory of license files, or the URL of a PostgreSQL database. It opens nothing.
-func openLicenses(where string) (licenseSource, error) {
+func openLicenses(where string) (licenseSource, error) { return openLicensesOf(where, 0) }
+
+// openLicensesOf is openLicenses of a publisher whose database elects it for a term, 0 for that of package postgres.
+func openLicensesOf(where string, term time.Duration) (licenseSource, error) {
 	if !postgres.IsURL(where) {
 		return source.Dir{Path: where}, nil
 	}
-	db, err := openDatabase(where)
+	db, err := postgres.Open(postgres.Config{URL: where, Term: term})
 	if err != nil {
 		return nil, err
 	}

@@ -1,66 +1,91 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/publish"
 )
 
 // output is a place beside the HTTP endpoint that bundles are written to: a directory or a registry.
 // One that cannot be written to delays nobody else; it is tried again until something newer takes the
-// bundle's place.
+// bundle's place. What was written is looked after: a publisher that led before and was frozen may put
+// something older there when it wakes up, which nobody but the next leader can mend.
 type output struct {
 	what  string // for people
-	write func(context.Context, *publish.Issue) error
+	place publish.Place
+	move  publish.Move
+	every time.Duration // between two looks
 
+	metrics *outputMetrics
 	wake    chan struct{}
 	mu      sync.Mutex
-	pending map[string]*publish.Issue // by name
-	failed  map[string]string         // by name: why the last attempt failed
+	newest  map[string]*delivery // by name
 }
 
-func newOutput(what string, write func(context.Context, *publish.Issue) error) *output {
-	return &output{what: what, write: write, wake: make(chan struct{}, 1), pending: map[string]*publish.Issue{}, failed: map[string]string{}}
+// delivery is the newest bundle of a name and how writing it goes.
+type delivery struct {
+	issue  *publish.Issue
+	there  bool   // it was written
+	failed string // why the last attempt to write it, or to look, failed; "" when it did not
+}
+
+func newOutput(what string, place publish.Place, move publish.Move, metrics *outputMetrics) *output {
+	return &output{what: what, place: place, move: move, every: lookEvery, metrics: metrics, wake: make(chan struct{}, 1), newest: map[string]*delivery{}}
 }
 
 // offer gives it a bundle to write. It does not wait.
 func (o *output) offer(issue *publish.Issue) {
+	name := issue.Bundle.Name()
 	o.mu.Lock()
-	o.pending[issue.Bundle.Name()] = issue
+	w := &delivery{issue: issue}
+	if old := o.newest[name]; old != nil {
+		w.failed = old.failed
+	}
+	o.newest[name] = w
 	o.mu.Unlock()
+	o.metrics.wait(o.what, name, true)
 	nudge(o.wake)
 }
 
-// leastRetry and mostRetry bound the time between two attempts.
 const (
-	leastRetry = time.Second
+	leastRetry = time.Second // the times between two attempts
 	mostRetry  = time.Minute
+	lookEvery  = time.Minute     // between two looks whether what was written is still there
+	putTimeout = 5 * time.Minute // of one attempt
 )
 
-// run writes what is offered until ctx is done.
-func (o *output) run(ctx context.Context, report func(name string, err error)) error {
+// run writes what is offered, and looks after it, until ctx is done. report is told of what is news.
+func (o *output) run(ctx context.Context, report func(name, result string, err error)) error {
 	wait := leastRetry
+	look := time.NewTicker(o.every)
+	defer look.Stop()
+	looked := false
 	for {
 		failed := false
-		for _, issue := range o.next() {
-			err := o.write(ctx, issue)
+		for name, w := range o.all() {
+			if w.there && !looked {
+				continue
+			}
+			news, err := o.tend(ctx, name, w)
 			if ctx.Err() != nil {
 				return nil
 			}
 			failed = failed || err != nil
-			if o.done(issue, err) {
-				report(issue.Bundle.Name(), err)
+			if news != "" {
+				report(name, news, err)
 			}
 		}
+		looked = false
 		var again <-chan time.Time
 		if failed {
 			again = time.After(jitter(wait))
@@ -73,44 +98,67 @@ func (o *output) run(ctx context.Context, report func(name string, err error)) e
 			return nil
 		case <-o.wake:
 		case <-again:
+		case <-look.C:
+			looked = true
 		}
 	}
 }
 
-func (o *output) next() []*publish.Issue {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	var all []*publish.Issue
-	for _, name := range slices.Sorted(maps.Keys(o.pending)) {
-		all = append(all, o.pending[name])
+// tend writes a bundle, or looks whether it is still there and puts it back. It returns the result
+// when that is news, as the metric has it.
+func (o *output) tend(ctx context.Context, name string, w *delivery) (news string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, putTimeout)
+	defer cancel()
+	result := "written"
+	if w.there {
+		if err = o.place.Look(ctx, w.issue); err == nil || !errors.Is(err, publish.ErrMissing) {
+			return o.done(name, w, "", err), err
+		}
+		result = "put_back"
 	}
-	return all
+	if err = o.place.Put(ctx, w.issue, o.move); err != nil {
+		result = "failed"
+	}
+	o.metrics.writes.WithLabelValues(o.what, name, result).Inc()
+	return o.done(name, w, result, err), err
 }
 
-// done notes the result of an attempt, and says whether it is news.
-func (o *output) done(issue *publish.Issue, err error) bool {
+func (o *output) all() map[string]*delivery {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	name := issue.Bundle.Name()
+	return maps.Clone(o.newest)
+}
+
+// done notes the result of an attempt, or of a look (""), and returns it when it is news.
+func (o *output) done(name string, w *delivery, result string, err error) (news string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	text := ""
 	if err != nil {
-		news := o.failed[name] != err.Error()
-		o.failed[name] = err.Error()
+		text, result = err.Error(), "failed"
+	}
+	if w.failed != text || err == nil && result != "" {
+		news = cmp.Or(result, "written")
+	}
+	w.failed, w.there = text, w.there || err == nil
+	if now := o.newest[name]; now != w { // something newer was offered meanwhile
+		now.failed = text
 		return news
 	}
-	delete(o.failed, name)
-	if o.pending[name] == issue {
-		delete(o.pending, name)
-	}
-	return true
+	o.metrics.wait(o.what, name, !w.there)
+	return news
 }
 
 // problems are lines for health.
 func (o *output) problems() []string {
+	all := o.all()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(o.failed)) {
-		lines = append(lines, fmt.Sprintf("bundle %s: not written to %s, and tried again: %s", name, o.what, o.failed[name]))
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		if w := all[name]; w.failed != "" {
+			lines = append(lines, fmt.Sprintf("bundle %s: not written to %s, and tried again: %s", name, o.what, w.failed))
+		}
 	}
 	return lines
 }
@@ -119,24 +167,70 @@ func (o *output) problems() []string {
 func (o *output) idle() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.pending) == 0
-}
-
-// directoryOutput writes NAME.tar.gz, each whole or not at all.
-func directoryOutput(dir string) *output {
-	return newOutput(dir, func(_ context.Context, issue *publish.Issue) error {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
+	for _, w := range o.newest {
+		if !w.there {
+			return false
 		}
-		return replaceFile(filepath.Join(dir, issue.Bundle.Name()+".tar.gz"), func(w io.Writer) error {
-			_, err := w.Write(issue.File)
-			return err
-		})
-	})
+	}
+	return true
 }
 
-// ociOutput pushes an artifact that a stock OPA can follow, under the bundle's name as its tag.
-func (p *publishSettings) ociOutput() (*output, error) {
+// outputMetrics are those of all outputs.
+type outputMetrics struct {
+	writes  *prometheus.CounterVec
+	pending *prometheus.GaugeVec
+}
+
+func newOutputMetrics(reg prometheus.Registerer) *outputMetrics {
+	m := &outputMetrics{
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pullgate_output_writes_total", Help: "Attempts to write a bundle to a directory or registry, by result (written, failed, put_back: something older was found there).",
+		}, []string{"to", "bundle", "result"}),
+		pending: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pullgate_output_pending", Help: "1 while the published bundle is not yet written to a directory or registry.",
+		}, []string{"to", "bundle"}),
+	}
+	reg.MustRegister(m.writes, m.pending)
+	return m
+}
+
+func (m *outputMetrics) wait(to, name string, pending bool) {
+	v := 0.0
+	if pending {
+		v = 1
+	}
+	m.pending.WithLabelValues(to, name).Set(v)
+}
+
+// outputs are all of them.
+type outputs []*output
+
+func (p *publishSettings) outputs(ring *bundle.KeyRing, move publish.Move, reg prometheus.Registerer) (outputs, error) {
+	metrics := newOutputMetrics(reg)
+	var all outputs
+	if p.Out != "" {
+		all = append(all, newOutput(p.Out, &publish.Directory{Path: p.Out, Ring: ring}, move, metrics))
+	}
+	if p.OCI != "" {
+		push, err := p.pusher()
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, newOutput("repository "+p.OCI, push, move, metrics))
+	}
+	for _, o := range all {
+		for name := range p.Bundles {
+			for _, result := range []string{"written", "failed", "put_back"} {
+				metrics.writes.WithLabelValues(o.what, name, result)
+			}
+			metrics.wait(o.what, name, false)
+		}
+	}
+	return all, nil
+}
+
+// pusher pushes artifacts that a stock OPA can follow, under the bundle's name as the tag.
+func (p *publishSettings) pusher() (*publish.Pusher, error) {
 	push, err := publish.NewPusher(publish.PusherConfig{
 		Repository: p.OCI, Insecure: p.OCIInsecure,
 		Credentials: func() (string, string, error) {
@@ -150,32 +244,7 @@ func (p *publishSettings) ociOutput() (*output, error) {
 	if err != nil {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
-	return newOutput("repository "+p.OCI, func(ctx context.Context, issue *publish.Issue) error {
-		ctx, cancel := context.WithTimeout(ctx, pushTimeout)
-		defer cancel()
-		return push.Push(ctx, issue)
-	}), nil
-}
-
-// pushTimeout bounds one attempt to push a bundle.
-const pushTimeout = 5 * time.Minute
-
-// outputs are all of them.
-type outputs []*output
-
-func (p *publishSettings) outputs() (outputs, error) {
-	var all outputs
-	if p.Out != "" {
-		all = append(all, directoryOutput(p.Out))
-	}
-	if p.OCI != "" {
-		o, err := p.ociOutput()
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, o)
-	}
-	return all, nil
+	return push, nil
 }
 
 func (all outputs) problems() string {

@@ -146,7 +146,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 			pub.Close()
 		}
 	}()
-	if pub.outputs, err = cfg.outputs(); err != nil {
+	if pub.outputs, err = cfg.outputs(ring, pub.whileLeading, p.registry); err != nil {
 		return nil, err
 	}
 	if err = pub.keepTombstones(signer, ring); err != nil {
@@ -154,7 +154,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	}
 	names := portNames(cfg.BundleAddr, cfg.BundleHosts)
 	pub.server = bundleserve.New(bundleserve.Config{
-		Bundles: cfg.access(), Foreign: func(host string) bool { return foreign(names, host) }, Logger: p.log, Registerer: p.registry,
+		Bundles: cfg.access(), Foreign: func(host string) bool { return foreign(names, host) }, Current: pub.current, Logger: p.log, Registerer: p.registry,
 	})
 	if pub.listener, err = cfg.listen(); err != nil {
 		return nil, err
@@ -296,13 +296,16 @@ func (pub *publisher) deliver(ctx context.Context, issue *publish.Issue) error {
 }
 
 // wrote logs what an output says.
-func (pub *publisher) wrote(out *output) func(name string, err error) {
-	return func(name string, err error) {
-		if err != nil {
+func (pub *publisher) wrote(out *output) func(name, result string, err error) {
+	return func(name, result string, err error) {
+		switch {
+		case err != nil:
 			pub.log.Error("bundle not written; it is tried again", "bundle", name, "to", out.what, "error", err)
-			return
+		case result == "put_back":
+			pub.log.Warn("something older was found, as of a publisher that led before, and the bundle was put back", "bundle", name, "in", out.what)
+		default:
+			pub.log.Info("bundle written", "bundle", name, "to", out.what)
 		}
-		pub.log.Info("bundle written", "bundle", name, "to", out.what)
 	}
 }
 

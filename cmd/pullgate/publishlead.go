@@ -125,3 +125,22 @@ func (pub *publisher) leads() (*postgres.Lease, error) {
 	}
 	return nil, publish.ErrStandsBy
 }
+
+// whileLeading runs what nobody but the leader may do, while no other is elected.
+func (pub *publisher) whileLeading(ctx context.Context, step func(context.Context) error) error {
+	lease, err := pub.leads()
+	switch {
+	case err != nil:
+		return err
+	case lease == nil:
+		return step(ctx)
+	}
+	return lease.While(ctx, step)
+}
+
+// current reports whether what was published last is sure to be the newest: not so in a process that
+// was frozen for as long as it takes to elect another.
+func (pub *publisher) current() bool {
+	lease := pub.lease.Load()
+	return lease == nil || lease.Holds()
+}

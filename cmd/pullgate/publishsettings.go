@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pullgate/pullgate/bundle"
 	bundleserve "github.com/pullgate/pullgate/bundle/serve"
@@ -36,9 +37,10 @@ type publishSettings struct {
 	OCIPassword string // file
 	OCIInsecure bool   // http, off loopback too
 
-	Test    []string // directories of the vendor's own tests
-	MaxLoss string   // share of customers, such as 5%
-	Once    bool     // end when everything is published once
+	Test    []string      // directories of the vendor's own tests
+	MaxLoss string        // share of customers, such as 5%
+	Term    time.Duration // (--leader-term) how long a leader may be silent; with a database
+	Once    bool          // end when everything is published once
 
 	// Bundles by name: whom they serve and who may fetch them.
 	Bundles map[string]bundleSettings
@@ -78,6 +80,7 @@ func addPublishFlags(f *pflag.FlagSet, s *settings) {
 	f.BoolVar(&p.OCIInsecure, "oci-insecure", false, "talk http to --oci, off loopback too")
 	f.StringSliceVar(&p.Test, "test", nil, "`directory` of decision scripts and Rego tests that must pass before anything is published; repeatable")
 	f.StringVar(&p.MaxLoss, "max-loss", "5%", "share of the customers that may lose something by an edit; more is held back until it is accepted")
+	f.DurationVar(&p.Term, "leader-term", 12*time.Second, "with a database: how long the publisher that leads may be silent before another is elected")
 	f.BoolVar(&p.Once, "once", false, "end when everything has been published once")
 }
 
@@ -105,6 +108,9 @@ func (p *publishSettings) validate(placed func(key, format string, args ...any) 
 	}
 	if len(p.Bundles) == 0 {
 		p.Bundles = map[string]bundleSettings{bundle.DefaultName: {}}
+	}
+	if p.Term < 2*time.Second || p.Term > 5*time.Minute {
+		errs = append(errs, fmt.Errorf("leader-term %s: want 2s to 5m", p.Term))
 	}
 	errs = append(errs, checkHosts("bundle_hosts", p.BundleHosts)...)
 	loopback := p.BundleAddr == "" || onLoopback(p.BundleAddr)

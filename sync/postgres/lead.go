@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,11 +29,12 @@ type Lease struct {
 	name  string
 	fence int64
 
-	mu   sync.Mutex // held while conn is used
-	conn *session
-	lost chan struct{}
-	stop context.CancelFunc
-	done chan struct{}
+	mu    sync.Mutex // held while conn is used
+	conn  *session
+	heard atomic.Pointer[time.Time] // when the server was last told, by the beginning of that
+	lost  chan struct{}
+	stop  context.CancelFunc
+	done  chan struct{}
 }
 
 // Lead waits until this process is elected among all that ask for the name in this database, or
@@ -96,6 +98,8 @@ func (db *DB) lease(ctx context.Context, conn *session, name string) (*Lease, er
 		holder = "unknown"
 	}
 	l := &Lease{db: db, name: name, conn: conn, lost: make(chan struct{}), done: make(chan struct{})}
+	now := time.Now()
+	l.heard.Store(&now)
 	row, err := conn.one(first, `INSERT INTO pullgate.leaders AS l (name, fence, holder) VALUES ($1, 1, $2)
 		ON CONFLICT (name) DO UPDATE SET fence = l.fence + 1, holder = excluded.holder, since = now() RETURNING fence`,
 		name, fmt.Sprintf("%s/%d", holder, os.Getpid()))
@@ -133,6 +137,56 @@ func (l *Lease) Fence() int64 { return l.fence }
 
 // Lost is closed when the process is the leader no more, or cannot know whether it is.
 func (l *Lease) Lost() <-chan struct{} { return l.lost }
+
+// Holds reports whether the server has heard of this leader within a term, so that no other is elected
+// unless somebody has ended its session. It asks nobody: a process that was frozen, or a machine that
+// slept, knows at once what it has missed, before Lost is closed.
+func (l *Lease) Holds() bool {
+	select {
+	case <-l.lost:
+		return false
+	default:
+	}
+	now, heard := time.Now(), *l.heard.Load()
+	// The clock as well: the other one stands still while a machine sleeps.
+	return now.Sub(heard) < l.db.term && now.Round(0).Sub(heard.Round(0)) < l.db.term
+}
+
+// While runs a function during which no other leader is elected, with a context that ends before one
+// could be; ErrNotLeader means that one was before, and that the function was not run. It has a
+// connection of its own, so that serials can be reserved meanwhile. An error after the function has
+// succeeded says that nobody knows whether the function was in time.
+func (l *Lease) While(ctx context.Context, f func(context.Context) error) error {
+	conn, err := l.db.candidate(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.disconnect()
+	ctx, cancel := context.WithTimeout(ctx, l.db.term/2)
+	defer cancel()
+	var failed error
+	err = conn.transaction(ctx, "", func() error {
+		if err := l.check(ctx, conn); err != nil {
+			return err
+		}
+		failed = f(ctx)
+		return failed
+	})
+	if err == nil || errors.Is(err, ErrNotLeader) || failed != nil {
+		return err
+	}
+	return l.db.failed(err)
+}
+
+// check is ErrNotLeader when another leader was elected, and keeps one from being elected until the
+// transaction ends: an election changes the row that is locked.
+func (l *Lease) check(ctx context.Context, conn *session) error {
+	row, err := conn.one(ctx, "SELECT fence FROM pullgate.leaders WHERE name = $1 FOR SHARE", l.name)
+	if err == nil && row[0] != number(l.fence) {
+		err = ErrNotLeader
+	}
+	return err
+}
 
 // Close gives the lease back, so that another publisher can be elected at once.
 func (l *Lease) Close() {
@@ -177,25 +231,24 @@ func (l *Lease) Published(ctx context.Context, bundle string, serial int64, revi
 	})
 }
 
-// fenced runs a function in a transaction of the leader. No other leader is elected before it ends:
-// an election changes the row that it holds.
+// fenced runs a function in a transaction of the leader, and before that no other is elected.
 func (l *Lease) fenced(ctx context.Context, f func(context.Context) error) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, l.db.term/2)
 	defer cancel()
+	began := time.Now()
 	err := l.conn.transaction(ctx, "", func() error {
-		row, err := l.conn.one(ctx, "SELECT fence FROM pullgate.leaders WHERE name = $1 FOR UPDATE", l.name)
-		if err != nil {
+		if err := l.check(ctx, l.conn); err != nil {
 			return err
-		}
-		if row[0] != number(l.fence) {
-			return ErrNotLeader
 		}
 		return f(ctx)
 	})
 	switch {
-	case err == nil || errors.Is(err, ErrNotLeader):
+	case err == nil:
+		l.heard.Store(&began)
+		return nil
+	case errors.Is(err, ErrNotLeader):
 		return err
 	case l.conn.IsClosed(): // and with it the lock is gone
 		return fmt.Errorf("%w (%w)", ErrNotLeader, l.db.failed(err))

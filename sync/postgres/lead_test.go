@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 )
 
 const revision = "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"
@@ -126,6 +129,9 @@ func TestFrozenLeaderIsReplacedAndCannotPublish(t *testing.T) {
 	begin := time.Now()
 	next := lead(t, candidate(t, url))
 	t.Logf("replaced after %s", time.Since(begin).Round(10*time.Millisecond))
+	if frozen.Holds() || !next.Holds() {
+		t.Errorf("holds: the frozen leader %t, the next %t", frozen.Holds(), next.Holds())
+	}
 	if !isLost(frozen, 5*time.Second) {
 		t.Error("the frozen leader believes that it leads")
 	}
@@ -138,6 +144,64 @@ func TestFrozenLeaderIsReplacedAndCannotPublish(t *testing.T) {
 	if serial, err := frozen.Reserve(t.Context(), "default", 0); !errors.Is(err, ErrNotLeader) || serial != 0 {
 		t.Errorf("it reserved %d: %v", serial, err)
 	}
+	err = frozen.While(t.Context(), func(context.Context) error { t.Error("it runs what only the leader may"); return nil })
+	if !errors.Is(err, ErrNotLeader) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// What the leader runs elsewhere is done before another one is elected, whatever becomes of its lock.
+func TestNobodyIsElectedWhile(t *testing.T) {
+	url := database(t)
+	db := open(t, url)
+	db.retry = 100 * time.Millisecond
+	first := lead(t, db)
+	begun, done := make(chan struct{}), make(chan error, 1)
+	var ended atomic.Bool
+	go func() {
+		done <- first.While(t.Context(), func(ctx context.Context) error {
+			defer ended.Store(true)
+			close(begun)
+			// Until the election waits for this.
+			for ctx.Err() == nil {
+				var n int
+				err := queryInt(ctx, url, "SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype IN ('transactionid', 'tuple')", &n)
+				if err != nil || n > 0 {
+					return err
+				}
+				time.Sleep(5 * time.Millisecond)
+			}
+			return ctx.Err()
+		})
+	}()
+	<-begun
+	if serial, err := first.Reserve(t.Context(), "default", 0); serial != 1 || err != nil {
+		t.Errorf("reserved %d meanwhile, %v", serial, err)
+	}
+	first.Close() // gives the lock back
+	second := lead(t, db)
+	if !ended.Load() || second.Fence() != first.Fence()+1 {
+		t.Errorf("elected with fence %d after %d, while: %t", second.Fence(), first.Fence(), !ended.Load())
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	failed := errors.New("no registry")
+	if err := second.While(t.Context(), func(context.Context) error { return failed }); !errors.Is(err, failed) {
+		t.Errorf("error %v", err)
+	}
+	if !second.Holds() || first.Holds() {
+		t.Error("who holds the lease?")
+	}
+}
+
+func queryInt(ctx context.Context, url, query string, n *int) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	return conn.QueryRow(ctx, query).Scan(n)
 }
 
 // The same in the middle of reserving, with the leader's row locked.

@@ -34,6 +34,8 @@ type Config struct {
 	// Timeout is how long the server may be silent, to a connection or in the middle of an answer, until
 	// it counts as lost. Default 30 s.
 	Timeout time.Duration
+	// Term is how long the server waits to hear from a leader until another may be elected. Default 12 s.
+	Term time.Duration
 }
 
 // DB is a database with licenses. Its methods are safe for concurrent use. It holds no connection
@@ -78,6 +80,9 @@ func Open(cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db := &DB{cfg: cfg, conn: conn, poll: cfg.Poll, timeout: cfg.Timeout, term: defaultTerm, retry: defaultRetry}
+	if cfg.Term > 0 {
+		db.term = cfg.Term
+	}
 	if db.poll <= 0 {
 		db.poll = time.Second
 	}

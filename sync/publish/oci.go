@@ -2,9 +2,12 @@ package publish
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -13,6 +16,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
@@ -25,11 +29,21 @@ type PusherConfig struct {
 	Credentials func() (username, password string, err error)
 }
 
-// Pusher pushes bundles to a repository of a registry, each under its name as the tag: an image of one
+// Pusher is the Place in a repository of a registry. It pushes bundles, each under its name as the tag: an image of one
 // gzipped layer, as OPA's services of type "oci" download it (OPA, management-bundles, "OCI").
 type Pusher struct {
 	cfg  PusherConfig
 	repo name.Repository
+
+	mu   sync.Mutex
+	made map[string]*artifact // by name: of the last bundle
+}
+
+// artifact is what a bundle is in a registry: the same bytes for the same bundle.
+type artifact struct {
+	issue  *Issue
+	image  v1.Image
+	digest v1.Hash
 }
 
 // NewPusher returns a Pusher, or what is wrong with the name of the repository.
@@ -45,38 +59,115 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 	return &Pusher{cfg: cfg, repo: repo}, nil
 }
 
-// Push pushes the layer, then the manifest, then the tag: who follows the tag never finds a part.
-func (p *Pusher) Push(ctx context.Context, issue *Issue) error {
-	b := issue.Bundle
-	layer := static.NewLayer(issue.File, types.OCILayer)
-	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
+// Put pushes layer, configuration and manifest, and then the tag, within move: who follows the tag
+// never finds a part.
+func (p *Pusher) Put(ctx context.Context, issue *Issue, move Move) error {
+	a, err := p.artifact(issue)
 	if err != nil {
 		return err
 	}
-	created := time.Unix(b.IssuedAt(), 0).UTC()
-	if image, err = mutate.CreatedAt(image, v1.Time{Time: created}); err != nil {
+	opts, done, err := p.options()
+	if err != nil {
 		return err
 	}
-	image = mutate.Annotations(image, map[string]string{
+	defer done()
+	if err := p.look(ctx, a, opts); !errors.Is(err, ErrMissing) {
+		return err
+	}
+	if err := remote.Write(p.repo.Digest(a.digest.String()), a.image, append(opts, remote.WithContext(ctx))...); err != nil {
+		return fmt.Errorf("push %s: %w", p.repo.Digest(a.digest.String()), err)
+	}
+	tag := p.repo.Tag(issue.Bundle.Name())
+	err = move(ctx, func(ctx context.Context) error {
+		return remote.Tag(tag, a.image, append(opts, remote.WithContext(ctx))...)
+	})
+	if err != nil {
+		return fmt.Errorf("push %s: %w", tag, err)
+	}
+	return p.look(ctx, a, opts)
+}
+
+// Look asks what the tag names. A serial that is found there is that of an annotation, which nobody
+// has signed.
+func (p *Pusher) Look(ctx context.Context, issue *Issue) error {
+	a, err := p.artifact(issue)
+	if err != nil {
+		return err
+	}
+	opts, done, err := p.options()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return p.look(ctx, a, opts)
+}
+
+func (p *Pusher) look(ctx context.Context, a *artifact, opts []remote.Option) error {
+	found, err := remote.Get(p.repo.Tag(a.issue.Bundle.Name()), append(opts, remote.WithContext(ctx))...)
+	if answer, ok := errors.AsType[*transport.Error](err); ok && answer.StatusCode == http.StatusNotFound {
+		return ErrMissing
+	}
+	if err != nil {
+		return err
+	}
+	if found.Digest == a.digest {
+		return nil
+	}
+	var manifest v1.Manifest
+	if json.Unmarshal(found.Manifest, &manifest) != nil {
+		return ErrMissing
+	}
+	serial, err := strconv.ParseInt(manifest.Annotations[serialAnnotation], 10, 64)
+	if err != nil {
+		serial = 0
+	}
+	return compare(serial, a.issue.Bundle)
+}
+
+const serialAnnotation = "org.opencontainers.image.version"
+
+func (p *Pusher) artifact(issue *Issue) (*artifact, error) {
+	b := issue.Bundle
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if a := p.made[b.Name()]; a != nil && a.issue == issue {
+		return a, nil
+	}
+	layer := static.NewLayer(issue.File, types.OCILayer)
+	image, err := mutate.AppendLayers(mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON), layer)
+	if err != nil {
+		return nil, err
+	}
+	created := time.Unix(b.IssuedAt(), 0).UTC()
+	if image, err = mutate.CreatedAt(image, v1.Time{Time: created}); err != nil {
+		return nil, err
+	}
+	a := &artifact{issue: issue, image: mutate.Annotations(image, map[string]string{
 		"org.opencontainers.image.created":  created.Format(time.RFC3339),
 		"org.opencontainers.image.revision": b.Revision(),
-		"org.opencontainers.image.version":  strconv.FormatInt(b.Serial(), 10),
-	}).(v1.Image)
-	opts := []remote.Option{remote.WithContext(ctx)}
+		serialAnnotation:                    strconv.FormatInt(b.Serial(), 10),
+	}).(v1.Image)}
+	if a.digest, err = a.image.Digest(); err != nil {
+		return nil, err
+	}
+	if p.made == nil {
+		p.made = map[string]*artifact{}
+	}
+	p.made[b.Name()] = a
+	return a, nil
+}
+
+// options are those of one visit, which done ends.
+func (p *Pusher) options() (opts []remote.Option, done func(), err error) {
 	if p.cfg.Credentials != nil {
 		username, password, err := p.cfg.Credentials()
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
 		if username != "" {
 			opts = append(opts, remote.WithAuth(&authn.Basic{Username: username, Password: password}))
 		}
 	}
-	transport := remote.DefaultTransport.(*http.Transport).Clone()
-	defer transport.CloseIdleConnections() // the next push is hours away
-	opts = append(opts, remote.WithTransport(transport))
-	if err := remote.Write(p.repo.Tag(b.Name()), image, opts...); err != nil {
-		return fmt.Errorf("push %s: %w", p.repo.Tag(b.Name()), err)
-	}
-	return nil
+	t := remote.DefaultTransport.(*http.Transport).Clone()
+	return append(opts, remote.WithTransport(t)), t.CloseIdleConnections, nil // the next visit is a while away
 }
