@@ -56,7 +56,7 @@ func (c *crawls) publishPending(ctx context.Context) error {
 	if c.pending == nil || c.side.publisher.Set() == nil && !c.complete(c.pending.Set) {
 		return nil
 	}
-	err := c.side.publisher.SetLicenses(ctx, c.pending.Set, c.pending.Rules)
+	err := c.side.publisher.SetEdit(ctx, c.pending.Set, c.pending.Rules, c.pending.Saved)
 	if err != nil {
 		c.refused = err.Error()
 		return err

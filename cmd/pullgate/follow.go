@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/pullgate/pullgate/authz/engine"
@@ -49,12 +50,22 @@ func (sc *sidecar) supply() (supply, error) {
 		return nil, err
 	}
 	cfg := sc.cfg.follow.config(sc.cfg.Data)
-	cfg.Ring, cfg.Deliver, cfg.Clock, cfg.Logger, cfg.Registerer = ring, sc.activate, sc.clock, sc.log, sc.registry
+	cfg.Ring, cfg.Deliver, cfg.Clock, cfg.Logger, cfg.Registerer = ring, sc.activatePulled, sc.clock, sc.log, sc.registry
 	if sc.puller, err = pull.New(cfg); err != nil {
 		return nil, fmt.Errorf("--bundle-url: %w", err)
 	}
 	sc.status.follow = sc.puller.Status
 	return follower{sc.puller}, nil
+}
+
+// activatePulled makes a bundle of the publisher active. Of the first one nobody waited for the effect.
+func (sc *sidecar) activatePulled(ctx context.Context, b *bundle.Bundle) error {
+	first := sc.engine.Generation() == nil
+	err := sc.activate(ctx, b)
+	if err == nil && !first {
+		sc.effects.observe(b.Name(), fromIssue, toActive, time.Unix(b.IssuedAt(), 0), sc.clock.Now())
+	}
+	return err
 }
 
 // deadline is the instant from which every request is refused because the publisher is away.

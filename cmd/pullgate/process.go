@@ -25,6 +25,7 @@ type process struct {
 	data     *dataDir
 	registry *prometheus.Registry
 	status   *status
+	effects  *effects
 	admin    net.Listener // nil until listenAdmin
 	// time reads the machine's clock and uptime.
 	time func() (time.Time, time.Duration)
@@ -47,7 +48,7 @@ func newProcess(cfg *settings, stderr io.Writer) (*process, error) {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &process{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg), time: pull.SystemTime()}, nil
+	return &process{cfg: cfg, log: log, data: data, registry: reg, status: newStatus(time.Now, reg), effects: newEffects(reg), time: pull.SystemTime()}, nil
 }
 
 // listenAdmin opens the admin port.

@@ -271,6 +271,7 @@ func (pub *publisher) deliver(ctx context.Context, issue *publish.Issue) error {
 		pub.keepers.Announce(ctx, b) // before anybody can have it
 	}
 	pub.server.Publish(b.Name(), issue.File)
+	pub.effects.observe(b.Name(), fromEdit, toPublished, issue.Edited, time.Now())
 	for _, out := range pub.outputs {
 		out.offer(issue)
 	}

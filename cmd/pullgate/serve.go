@@ -251,7 +251,11 @@ func (sc *sidecar) compileSide() (*compileSide, error) {
 }
 
 func (sc *sidecar) activateIssue(ctx context.Context, issue *publish.Issue) error {
-	return sc.activate(ctx, issue.Bundle)
+	err := sc.activate(ctx, issue.Bundle)
+	if err == nil {
+		sc.effects.observe(issue.Bundle.Name(), fromEdit, toActive, issue.Edited, time.Now())
+	}
+	return err
 }
 
 // activate makes a verified bundle the one that decides.

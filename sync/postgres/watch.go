@@ -62,10 +62,14 @@ func (db *DB) follow(ctx context.Context, tell func(*source.Snapshot, error)) er
 			return db.failed(err) // else the server gives no notices, as a standby does
 		}
 	}
-	for {
+	for seen := (time.Time{}); ; seen = time.Now() {
 		snap, err := db.read(ctx, conn)
 		if conn.IsClosed() && err != nil || ctx.Err() != nil {
 			return err
+		}
+		if err == nil {
+			said := *snap
+			said.Saved, snap = seen, &said
 		}
 		tell(snap, err)
 		for {

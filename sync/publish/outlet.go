@@ -226,6 +226,9 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 			return fmt.Errorf("bundle %s: %w", o.Name, err)
 		}
 	}
+	if result == "published" {
+		issue.Edited = p.edited
+	}
 	if err := o.Deliver(ctx, issue); err != nil {
 		return fmt.Errorf("bundle %s: %w", b.Revision(), err)
 	}

@@ -64,6 +64,9 @@ type Bundle struct {
 type Issue struct {
 	Bundle *bundle.Bundle
 	File   []byte
+	// Edited is when the edit was made that it is published for at once (SetEdit); zero where nobody
+	// knows, and for one that is published for another reason, or later.
+	Edited time.Time
 }
 
 // Held is a bundle that is not published until its revision is accepted.
@@ -88,6 +91,7 @@ type Publisher struct {
 	failed   bool       // a bundle was published and another was not: it is tried again
 	set      *license.Set
 	rules    map[string][]byte
+	edited   time.Time                   // of SetEdit, while it is under way
 	catalogs map[string]*catalog.Catalog // by registry id
 	outlets  []*outlet
 	again    chan struct{} // a bundle was published: Run counts anew
@@ -162,8 +166,16 @@ func (p *Publisher) Begin(ctx context.Context) error {
 // them the previous set stays; when one bundle was and another failed, they stay and it is tried again.
 // What is held back is no failure.
 func (p *Publisher) SetLicenses(ctx context.Context, set *license.Set, rules map[string][]byte) error {
+	return p.SetEdit(ctx, set, rules, time.Time{})
+}
+
+// SetEdit is SetLicenses of an edit of what there was, which was made at an instant; zero where nobody
+// knows.
+func (p *Publisher) SetEdit(ctx context.Context, set *license.Set, rules map[string][]byte, edited time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.edited = edited
+	defer func() { p.edited = time.Time{} }()
 	oldSet, oldRules := p.set, p.rules
 	p.set, p.rules = set, rules
 	delivered, err := p.publish(ctx, false)

@@ -210,3 +210,45 @@ func TestWarningsAreLoggedOnceAndBounded(t *testing.T) {
 		t.Errorf("%d warnings:\n%s", n, log.String())
 	}
 }
+
+// What is published for an edit says when that was made, also under a serial that somebody else hands
+// out; what is published for another reason, or later, does not.
+func TestWhatIsPublishedForAnEditSaysWhenThatWasMade(t *testing.T) {
+	var edited []time.Time
+	held := false
+	p, _ := newPublisher(t, func(c *Config) {
+		b := &c.Bundles[0]
+		b.NextSerial = func(_ context.Context, atLeast int64) (int64, error) { return atLeast + 1, nil }
+		b.Deliver = func(_ context.Context, issue *Issue) error {
+			edited = append(edited, issue.Edited)
+			return nil
+		}
+		b.Approve = func(context.Context, *license.Set, *bundle.Bundle, *bundle.Bundle) error {
+			if held {
+				return errors.New("somebody has to look at it")
+			}
+			return nil
+		}
+	})
+	at := time.Unix(1_780_000_000, 0)
+	for i, step := range []struct {
+		do   func() error
+		want time.Time
+	}{
+		{func() error { return p.SetLicenses(t.Context(), licenses(t, "all", 0), nil) }, time.Time{}},
+		{func() error { return p.SetEdit(t.Context(), licenses(t, ">=1.0.0", 0), nil, at) }, at},
+		{func() error { return p.SetCatalog(t.Context(), "main", tagged("1.0.0")) }, time.Time{}},
+		{func() error {
+			held = true
+			err := p.SetEdit(t.Context(), licenses(t, ">=2.0.0", 0), nil, at)
+			return errors.Join(err, p.Accept(t.Context(), p.Held()[0].Revision))
+		}, time.Time{}},
+	} {
+		if err := step.do(); err != nil || len(edited) != i+1 {
+			t.Fatalf("step %d: %v, %d published", i, err, len(edited))
+		}
+		if !edited[i].Equal(step.want) {
+			t.Errorf("step %d: edited at %v, want %v", i, edited[i], step.want)
+		}
+	}
+}

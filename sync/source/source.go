@@ -30,7 +30,7 @@ type Snapshot struct {
 	// and contents, in hex: equal for equal files, wherever they lie.
 	Hash string
 	// Saved is when the newest change against the Snapshot before it was saved, by the clock of whoever
-	// keeps it; zero for a first one, and where nobody knows.
+	// keeps it, or, of a database, when it was first seen; zero for a first one.
 	Saved time.Time
 }
 
