@@ -27,6 +27,8 @@ type compileSide struct {
 	// refused it is asked about again when look is not as before.
 	vet  func(context.Context) error
 	look func() string
+	// paced lets edits wait that come faster than they may be published.
+	paced bool
 }
 
 func newCompileSide(p *process, cfg publish.Config) (_ *compileSide, err error) {
@@ -83,6 +85,7 @@ func (c *compileSide) watch(ctx context.Context) error {
 			}
 		}
 		c.take(ctx, snap, err)
+		c.pace(ctx)
 	}
 	if c.vet != nil {
 		done := make(chan struct{})
@@ -110,6 +113,19 @@ func (c *compileSide) watch(ctx context.Context) error {
 		defer mu.Unlock()
 		take(snap, err)
 	})
+}
+
+// pace waits until the next edit may be published. It is read only then, with all that came meanwhile.
+func (c *compileSide) pace(ctx context.Context) {
+	if !c.paced {
+		return
+	}
+	timer := time.NewTimer(c.publisher.Pause())
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // take uses a set of licenses, or notes why it is not used.

@@ -276,6 +276,7 @@ func (l *crawlLoop) takeCatalog(ctx context.Context, c *catalog.Catalog) error {
 	if err == nil {
 		l.last = c
 	}
+	l.side.pace(ctx)
 	return err
 }
 

@@ -168,6 +168,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	if err != nil {
 		return nil, err
 	}
+	pub.compiled.paced = true
 	if len(cfg.Test) > 0 {
 		pub.compiled.vet, pub.compiled.look = pub.vet, func() string { return testsLook(cfg.Test) }
 	}
@@ -292,7 +293,7 @@ func (pub *publisher) deliver(ctx context.Context, issue *publish.Issue) error {
 			close(pub.once)
 		}
 	}
-	pub.log.Info("bundle published", "bundle", b.Name(), "revision", b.Revision(), "serial", b.Serial(), "not_after", instantText(b.NotAfter()), "bytes", len(issue.File))
+	pub.log.Info("bundle published", "bundle", b.Name(), "revision", b.Revision(), "serial", b.Serial(), "key", b.KeyID(), "not_after", instantText(b.NotAfter()), "bytes", len(issue.File))
 	return nil
 }
 

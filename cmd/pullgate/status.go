@@ -349,6 +349,7 @@ func (s *status) report() map[string]any {
 	if b := s.bundle; b != nil {
 		out["bundle"] = map[string]any{
 			"name": b.Name(), "revision": b.Revision(), "serial": b.Serial(),
+			"key":       b.KeyID(),
 			"issued_at": instant(b.IssuedAt()), "not_after": instant(b.NotAfter()),
 		}
 	}

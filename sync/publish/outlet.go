@@ -108,6 +108,9 @@ func (o *outlet) draft(now time.Time) (*Issue, error) {
 // of what is held back, the bundle before it. A nil draft has no sources yet. It reports whether
 // anything was delivered.
 func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now time.Time) (bool, error) {
+	if o.current != nil && o.current.KeyID() != o.publisher.cfg.Signer.KeyID() {
+		reissue = true // sidecars wait for the first bundle of a new key to forget the old one
+	}
 	if draft != nil {
 		if err := o.approve(ctx, draft.Bundle, now); err != nil {
 			var held *Held

@@ -213,6 +213,25 @@ func (p *Publisher) Set() *license.Set {
 	return p.set
 }
 
+// atOnce is how many bundles of a name may be issued within a second.
+const atOnce = 4
+
+// Pause is how long whoever brings edits is to wait until the next, a second at most. Serials are those
+// of the clock: a publisher that issues more than one a second for long runs away from it, and after it
+// has lost its history, could not come back before the clock has caught up. What is edited meanwhile is
+// one edit.
+func (p *Publisher) Pause() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, pause := p.cfg.Clock(), time.Duration(0)
+	for _, o := range p.outlets {
+		if o.current != nil {
+			pause = max(pause, time.Unix(o.serial-atOnce+1, 0).Sub(now))
+		}
+	}
+	return min(pause, time.Second)
+}
+
 // Held returns what is held back. It does not wait for a build.
 func (p *Publisher) Held() []Held {
 	p.heldMu.Lock()
