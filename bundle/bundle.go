@@ -83,6 +83,18 @@ func (f *body) pieces(yield func([]byte) bool) {
 	yield(f.data)
 }
 
+// besideSections yields what follows the sections: of an object its end.
+func (f *body) besideSections(yield func([]byte) bool) {
+	switch {
+	case f.object == nil:
+		yield(f.data)
+	case f.object.Len() == 0:
+		yield([]byte("{}"))
+	default:
+		yield([]byte("}"))
+	}
+}
+
 func (f *body) sum() (sum [sha256.Size]byte) {
 	h := sha256.New()
 	for p := range f.pieces {

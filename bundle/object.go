@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"unicode/utf8"
 )
 
@@ -27,6 +28,8 @@ type Section struct {
 	text    []byte
 	members []Member // at least one
 	forced  bool     // it begins where the one before it was full
+
+	packed atomic.Pointer[[]byte] // the text compressed, once it was written
 }
 
 // NewObject makes an Object of its text, of which it keeps parts. The error names the first byte

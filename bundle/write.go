@@ -1,8 +1,6 @@
 package bundle
 
 import (
-	"bufio"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -40,18 +38,14 @@ func Write(w io.Writer, c *Content, s *Signer) (*Bundle, error) {
 	if err != nil {
 		return nil, err
 	}
-	gz, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	out, err := newPacker(w)
+	if err == nil {
+		err = writeTar(out, b)
+	}
+	if err == nil {
+		err = out.Close()
+	}
 	if err != nil {
-		return nil, err
-	}
-	out := bufio.NewWriterSize(gz, 64<<10)
-	if err := writeTar(out, b); err != nil {
-		return nil, fmt.Errorf("write bundle: %w", err)
-	}
-	if err := out.Flush(); err != nil {
-		return nil, fmt.Errorf("write bundle: %w", err)
-	}
-	if err := gz.Close(); err != nil {
 		return nil, fmt.Errorf("write bundle: %w", err)
 	}
 	return b, nil
@@ -204,7 +198,7 @@ func readManifest(data []byte) (manifest, error) {
 	return m, m.check()
 }
 
-func writeTar(w io.Writer, b *Bundle) error {
+func writeTar(w *packer, b *Bundle) error {
 	var zeros [blockSize]byte
 	for _, p := range b.paths {
 		f := b.files[p]
@@ -213,7 +207,12 @@ func writeTar(w io.Writer, b *Bundle) error {
 		if _, err := w.Write(h[:]); err != nil {
 			return err
 		}
-		for part := range f.pieces {
+		for _, s := range f.object.Sections() {
+			if err := w.section(s); err != nil {
+				return err
+			}
+		}
+		for part := range f.besideSections {
 			if _, err := w.Write(part); err != nil {
 				return err
 			}

@@ -190,6 +190,17 @@ func (o *outlet) release() {
 	o.publisher.hold(o.Name, nil)
 }
 
+// renumbered is an Issue that was just made under another serial. It is made of the same content, large
+// parts of which are compressed already.
+func (o *outlet) renumbered(issue *Issue, serial int64, now time.Time) (*Issue, error) {
+	if issue.content == nil {
+		return o.issueAgain(issue.Bundle, serial, now)
+	}
+	cfg, c := &o.publisher.cfg, *issue.content
+	c.Serial, c.IssuedAt, c.NotAfter = serial, now.Unix(), now.Add(cfg.Validity).Unix()
+	return sign(&c, o.Local, cfg.Signer, cfg.Ring)
+}
+
 // issueAgain signs the content of a bundle under another serial, valid from now on.
 func (o *outlet) issueAgain(b *bundle.Bundle, serial int64, now time.Time) (*Issue, error) {
 	cfg := &o.publisher.cfg
@@ -218,7 +229,7 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 			return fmt.Errorf("bundle %s: serial: %w", o.Name, err)
 		}
 		if serial != issue.Bundle.Serial() {
-			if issue, err = o.issueAgain(issue.Bundle, serial, now); err != nil {
+			if issue, err = o.renumbered(issue, serial, now); err != nil {
 				return err
 			}
 		}
@@ -299,7 +310,7 @@ func sign(content *bundle.Content, local bool, signer *bundle.Signer, ring *bund
 		if err != nil {
 			return nil, fmt.Errorf("seal bundle: %w", err)
 		}
-		return &Issue{Bundle: b}, nil
+		return &Issue{Bundle: b, content: content}, nil
 	}
 	var buf bytes.Buffer
 	if _, err := bundle.Write(&buf, content, signer); err != nil {
@@ -310,5 +321,5 @@ func sign(content *bundle.Content, local bool, signer *bundle.Signer, ring *bund
 	if err != nil {
 		return nil, fmt.Errorf("read bundle back: %w", err)
 	}
-	return &Issue{Bundle: b, File: file}, nil
+	return &Issue{Bundle: b, File: file, content: content}, nil
 }

@@ -67,6 +67,8 @@ type Issue struct {
 	// Edited is when the edit was made that it is published for at once (SetEdit); zero where nobody
 	// knows, and for one that is published for another reason, or later.
 	Edited time.Time
+
+	content *bundle.Content // what it was made of; nil where nobody knows
 }
 
 // Held is a bundle that is not published until its revision is accepted.
