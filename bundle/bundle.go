@@ -147,6 +147,17 @@ func (b *Bundle) File(path string) []byte {
 // Object returns the object in a data.json, or nil when the bundle has none at that path.
 func (b *Bundle) Object(path string) *Object { return b.files[path].object }
 
+// Objects returns all objects by path.
+func (b *Bundle) Objects() map[string]*Object {
+	all := map[string]*Object{}
+	for p, f := range b.files {
+		if f.object != nil {
+			all[p] = f.object
+		}
+	}
+	return all
+}
+
 // Paths returns the paths of all files, sorted.
 func (b *Bundle) Paths() []string { return slices.Clone(b.paths) }
 

@@ -154,27 +154,33 @@ func (s *scanner) members(depth int, found func(name []byte, start, value int)) 
 			return err
 		}
 		start := s.at
-		key, err := s.text()
+		key, value, err := s.member(depth, last, first)
 		if err != nil {
 			return err
 		}
-		if !first && bytes.Compare(last, key) >= 0 {
-			s.at = start
-			return errors.New("key is not after the one before")
-		}
 		last = key
-		if s.peek() != ':' {
-			return errors.New("want a colon")
-		}
-		s.at++
-		value := s.at
-		if err := s.value(depth + 1); err != nil {
-			return err
-		}
 		if found != nil {
 			found(key, start, value)
 		}
 	}
+}
+
+// member checks a member after last and says its name and where its value starts.
+func (s *scanner) member(depth int, last []byte, first bool) (key []byte, value int, err error) {
+	start := s.at
+	if key, err = s.text(); err != nil {
+		return nil, 0, err
+	}
+	if !first && bytes.Compare(last, key) >= 0 {
+		s.at = start
+		return nil, 0, errors.New("key is not after the one before")
+	}
+	if s.peek() != ':' {
+		return nil, 0, errors.New("want a colon")
+	}
+	s.at++
+	value = s.at
+	return key, value, s.value(depth + 1)
 }
 
 // number checks a number (RFC 8259 section 6); there is more than one way to write it, and each

@@ -21,6 +21,9 @@ type ReadOptions struct {
 	AllowUnsigned bool
 	// MaxBytes caps the unpacked size; 0 means the package's MaxBytes.
 	MaxBytes int64
+	// Like are objects that the bundle's may be much like, by path: where they are the same, the bundle
+	// shares them. It changes nothing else.
+	Like map[string]*Object
 }
 
 const maxSmallFile = 16 << 20 // of manifest and signature, which are read before anything is verified
@@ -106,7 +109,7 @@ func (b *Bundle) read(t entries, ring *KeyRing, opts ReadOptions) error {
 	if err := b.admit(sig, manifestSum, opts); err != nil {
 		return err
 	}
-	return b.readContent(t, name, sig)
+	return b.readContent(t, name, sig, &opts)
 }
 
 // admit checks the manifest against the signature and against what the caller takes.
@@ -131,7 +134,7 @@ func (b *Bundle) admit(sig *signed, manifestSum [sha256.Size]byte, opts ReadOpti
 }
 
 // readContent reads the other files, beginning with name, up to the end of the tar.
-func (b *Bundle) readContent(t entries, name string, sig *signed) error {
+func (b *Bundle) readContent(t entries, name string, sig *signed, opts *ReadOptions) error {
 	sums := map[string][sha256.Size]byte{}
 	last := b.paths[len(b.paths)-1]
 	for name != "" {
@@ -155,7 +158,7 @@ func (b *Bundle) readContent(t entries, name string, sig *signed) error {
 		if sig != nil && sum != want {
 			return formatError(name, "not what was signed")
 		}
-		if f, err = checkFile(name, f); err != nil {
+		if f, err = checkFile(name, f, opts.Like[name]); err != nil {
 			return err
 		}
 		b.add(name, f)

@@ -107,7 +107,7 @@ func (c *Content) files() (map[string]body, error) {
 		if err := checkPath(p); err != nil {
 			return nil, err
 		}
-		f, err := checkFile(p, body{data: c.Files[p]})
+		f, err := checkFile(p, body{data: c.Files[p]}, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -128,12 +128,13 @@ func (c *Content) files() (map[string]body, error) {
 	return files, nil
 }
 
-// checkFile checks that a file is what its path says it must be, and gives it back as that.
-func checkFile(p string, f body) (body, error) {
+// checkFile checks that a file is what its path says it must be, and gives it back as that; an object
+// shares what is the same in like.
+func checkFile(p string, f body, like *Object) (body, error) {
 	if !structured(p) || f.object != nil {
 		return f, nil
 	}
-	o, err := NewObject(f.data)
+	o, err := NewObjectLike(f.data, like)
 	if err != nil {
 		return body{}, formatError(p, "%v", err)
 	}

@@ -177,17 +177,14 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 		return nil, err
 	}
 	p.status.records = sc.records.Problem
-	var cache authz.Cache
-	if cfg.CacheBytes > 0 {
-		if sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: p.registry}); err != nil {
-			return nil, err
-		}
-		cache = sc.cache
+	sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: p.registry})
+	if err != nil {
+		return nil, err
 	}
 	sc.shadow = shadow.New(shadow.Config{Logger: p.log, Registerer: p.registry})
 	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
 	sc.gate = authz.NewGate(authz.GateConfig{
-		Engine: sc.engine, Cache: cache, Recorder: sc.records, Observe: sc.shadow.Observe,
+		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records, Observe: sc.shadow.Observe,
 		Clock: sc.clock.Now, Deadline: sc.deadline,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})

@@ -304,7 +304,7 @@ func build(in *compile.Input, local bool, signer *bundle.Signer, ring *bundle.Ke
 
 // sign writes a bundle, and takes it only if the reader does. A local one has no file.
 func sign(content *bundle.Content, local bool, signer *bundle.Signer, ring *bundle.KeyRing) (*Issue, error) {
-	options := bundle.ReadOptions{Name: content.Name}
+	options := bundle.ReadOptions{Name: content.Name, Like: content.Objects}
 	if local {
 		b, err := bundle.Seal(content, signer, ring, options)
 		if err != nil {

@@ -73,9 +73,10 @@ type Puller struct {
 
 	// What only Run uses.
 	sources []*asked
-	at      int  // the source that is asked first
-	fails   int  // rounds in a row in which none was any good
-	heard   bool // the last request was answered as it should be
+	at      int                       // the source that is asked first
+	fails   int                       // rounds in a row in which none was any good
+	heard   bool                      // the last request was answered as it should be
+	like    map[string]*bundle.Object // of the active bundle, which the next one is much like
 
 	disk sync.Mutex // held while state and bundle are written; taken before mu
 

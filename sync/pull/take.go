@@ -97,7 +97,7 @@ func (p *Puller) read(ctx context.Context, s *asked, a *answer) (fresh bool, err
 
 // options are what every bundle must be, whatever its signature says.
 func (p *Puller) options() bundle.ReadOptions {
-	return bundle.ReadOptions{Name: p.cfg.Name, MinSerial: max(p.cfg.MinSerial, p.state.Highest.Serial), MaxBytes: p.cfg.MaxBytes}
+	return bundle.ReadOptions{Name: p.cfg.Name, MinSerial: max(p.cfg.MinSerial, p.state.Highest.Serial), MaxBytes: p.cfg.MaxBytes, Like: p.like}
 }
 
 // noted is a reader that keeps its error: bundle.Read calls a source that breaks off a file that ends early.
@@ -171,6 +171,7 @@ func (p *Puller) take(ctx context.Context, b *bundle.Bundle, v version, sp *spoo
 		p.unkept, p.lost = sp, ""
 	}
 	p.mu.Unlock()
+	p.like = b.Objects()
 	for _, s := range p.sources {
 		s.tag = ""
 	}
