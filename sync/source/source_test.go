@@ -348,3 +348,43 @@ func TestCheckoutInTheMiddleIsNotReported(t *testing.T) {
 	w.silent("in the middle")
 	w.within("c00 c01 c02 c03 c04 c05 c06 c07 c08 c09 c10 c11 c12 c13 c14 c15 c16 c17 c18 c19")
 }
+
+// However long Git pauses in the middle of a checkout, what it has not ended is not read; a lock that it
+// left behind holds nothing up for ever.
+func TestCheckoutOfGitIsReadWhenItHasEnded(t *testing.T) {
+	for name, worktree := range map[string]bool{"repository": false, "worktree": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repository := t.TempDir()
+			git := filepath.Join(repository, ".git")
+			if worktree {
+				git = filepath.Join(t.TempDir(), "worktrees", "one")
+				write(t, filepath.Join(repository, ".git"), "gitdir: "+git+"\n")
+			}
+			if err := os.MkdirAll(git, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			dir := filepath.Join(repository, "vendor", "licenses")
+			fill(t, dir, map[string]string{"main.yaml": base})
+			w := watch(t, Dir{Path: dir, Settle: 10 * time.Millisecond})
+			w.within("")
+			lock := filepath.Join(git, "index.lock")
+			write(t, lock, "")
+			write(t, dir+"/a.yaml", customer("a"))
+			time.Sleep(300 * time.Millisecond) // thirty times what is read at once otherwise
+			w.silent("in the middle")
+			write(t, dir+"/b.yaml", customer("b"))
+			if err := os.Remove(lock); err != nil {
+				t.Fatal(err)
+			}
+			w.within("a b")
+			write(t, lock, "")
+			old := time.Now().Add(-longestCheckout)
+			if err := os.Chtimes(lock, old, old); err != nil {
+				t.Fatal(err)
+			}
+			write(t, dir+"/c.yaml", customer("c"))
+			w.within("a b c")
+		})
+	}
+}

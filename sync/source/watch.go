@@ -21,7 +21,8 @@ const maxSettle = 3 * time.Second
 // and never concurrently. After an error the last Snapshot is still the one to use.
 //
 // An edit is read once nothing has changed for Settle, and what changed while it was read is not
-// reported but read again, so that a checkout in the middle is never a Snapshot. Where the file
+// reported but read again, so that a checkout in the middle is never a Snapshot; nothing that changed
+// is read while Git holds the lock of its index. Where the file
 // system gives no notice of changes, Poll finds them.
 func (d Dir) Watch(ctx context.Context, report func(*Snapshot, error)) error {
 	w := watcher{dir: d, notices: newNotices(d.deaf)}
@@ -77,7 +78,7 @@ func (w *watcher) read(ctx context.Context, before look) (look, *Snapshot, error
 			end = time.Now().Add(maxSettle)
 		}
 		after := w.again(before, before.byNotice)
-		if after.same(&before) || time.Now().After(end) || ctx.Err() != nil {
+		if after.same(&before) || time.Now().After(end) && !checkingOut(w.dir.Path) || ctx.Err() != nil {
 			return before, snap, err
 		}
 		before = w.rest(ctx, after)
@@ -111,8 +112,10 @@ func (w *watcher) await(ctx context.Context, seen look) look {
 	}
 }
 
-// rest waits until the directory has looked the same for Settle, but not for ever.
+// rest waits until the directory has looked the same for Settle, but not for ever, and until Git has
+// ended what it does to it.
 func (w *watcher) rest(ctx context.Context, was look) look {
+	busy := checkingOut(w.dir.Path)
 	for end := time.Now().Add(maxSettle); ; {
 		timer := time.NewTimer(w.dir.settle())
 		select {
@@ -122,10 +125,10 @@ func (w *watcher) rest(ctx context.Context, was look) look {
 		case <-timer.C:
 		}
 		now := w.again(was, was.byNotice)
-		if now.same(&was) || time.Now().After(end) {
+		if !busy && (now.same(&was) || time.Now().After(end)) {
 			return now
 		}
-		was = now
+		was, busy = now, checkingOut(w.dir.Path)
 	}
 }
 
