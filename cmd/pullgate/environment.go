@@ -14,7 +14,7 @@ const envPrefix = "PULLGATE_"
 // settingKey is the name of a flag's setting in the configuration file; "" when it has none.
 func settingKey(fl *pflag.Flag) string {
 	switch fl.Name {
-	case "config", "help", "output", "accept", "rollback":
+	case "config", "help", "output", "accept", "rollback", "bundle":
 		return ""
 	case "admin-host", "bundle-host": // one at a time
 		return strings.ReplaceAll(fl.Name, "-", "_") + "s"

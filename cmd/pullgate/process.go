@@ -79,6 +79,10 @@ func (p *process) serve(ctx context.Context, l net.Listener, h http.Handler) err
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), adminTimeout)
 		defer cancel()
 		err := server.Shutdown(stop)
+		if errors.Is(err, context.DeadlineExceeded) { // a download that takes long, say: that is no failure of ours
+			p.log.Info("requests under way were cut off", "port", l.Addr().String())
+			err = server.Close()
+		}
 		<-done
 		return err
 	}

@@ -69,6 +69,9 @@ variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles
   pullgate publish --licenses licenses --signing-key release.key --bundle-addr '' --out bundles --once`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if o.Bundle != "" && o.empty() {
+				return errors.New("--bundle: it is the bundle of --accept or --rollback: name one of them, too")
+			}
 			_, err := loadSettings(cmd.Flags(), &s, file)
 			switch locked := lockedData(s.Data); {
 			case !o.empty() && locked: // an order needs no settings but where
@@ -85,6 +88,7 @@ variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles
 	cmd.Flags().StringVar(&file, "config", "", "configuration `file`; pullgate config publish print shows what is in force")
 	cmd.Flags().StringVar(&o.Accept, "accept", "", "publish what is held back under this `revision`")
 	cmd.Flags().StringVar(&o.Rollback, "rollback", "", "publish the content of this `revision` again, under a new serial")
+	cmd.Flags().StringVar(&o.Bundle, "bundle", "", "with --accept or --rollback: only of the bundle of this `name`, where several have the revision")
 	cmd.MarkFlagsMutuallyExclusive("accept", "rollback")
 	return cmd
 }
@@ -172,7 +176,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	if len(cfg.Test) > 0 {
 		pub.compiled.vet, pub.compiled.look = pub.vet, func() string { return testsLook(cfg.Test) }
 	}
-	p.status.publishing(pub.compiled.publisher.Held, pub.outputs.problems, p.cfg.Data)
+	p.status.publishing(pub.compiled.publisher, pub.outputs.problems, p.cfg.Data)
 	return pub, nil
 }
 
@@ -250,9 +254,17 @@ func (pub *publisher) serveBundles(ctx context.Context) error {
 func (pub *publisher) orders(ctx context.Context, first order) error {
 	p := pub.compiled.publisher
 	if !first.empty() {
-		err := first.carryOut(ctx, p)
-		for err != nil && ctx.Err() == nil && (errors.Is(err, publish.ErrStandsBy) || first.Accept != "" && p.Set() == nil) {
-			time.Sleep(orderEvery) // the sources are still being read
+		err, began := first.carryOut(ctx, p), time.Now()
+		for err != nil && ctx.Err() == nil {
+			standsBy := errors.Is(err, publish.ErrStandsBy)
+			// The election takes a moment. Who is not elected then is not to do it whenever that may be.
+			if standsBy && time.Since(began) > electionPatience || !standsBy && (first.Accept == "" || p.Set() != nil) {
+				break
+			}
+			select { // or the sources are still being read
+			case <-ctx.Done():
+			case <-time.After(orderEvery):
+			}
 			err = first.carryOut(ctx, p)
 		}
 		if err != nil && ctx.Err() == nil {

@@ -9,7 +9,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -324,7 +326,11 @@ func (v *vendor) fromRegistry(path string) []byte {
 // The artifact in a registry is the bundle, byte for byte.
 func TestBundleIsPushedToARegistry(t *testing.T) {
 	v := newVendor(t)
-	repository := v.registry.Addr + "/vendor/bundles"
+	front := newFront(t, v.registry.Addr)
+	repository := strings.TrimPrefix(front.URL, "http://") + "/vendor/bundles"
+	metric := func(name string) string {
+		return name + `bundle="default",` + fmt.Sprintf(`to="repository %s"}`, repository)
+	}
 	p := v.publish(fmt.Sprintf("oci: %q\noci_user: %s\noci_password_file: %q\n", repository, registryUser, v.path("registry-password")))
 	p.await("pushed", 20*time.Second, func() bool { return strings.Contains(p.log.String(), "bundle written") })
 	_, file := p.fetch("default")
@@ -339,14 +345,37 @@ func TestBundleIsPushedToARegistry(t *testing.T) {
 	if !bytes.Equal(got, file) {
 		t.Errorf("%d bytes, the bundle has %d", len(got), len(file))
 	}
-	// A registry that is away holds nothing else up, and is told of.
-	v.setPassword("changed")
+	if got := p.gauge(regexp.QuoteMeta(metric("pullgate_output_pending{"))); got != "0" {
+		t.Errorf("pending: %s", got)
+	}
+	// A registry that goes away in the middle of a push holds nothing else up, and is told of.
+	var cut atomic.Int64
+	front.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPut {
+			cut.Add(1)
+			hangUp(w, r)
+			return
+		}
+		front.pass.ServeHTTP(w, r)
+	})
 	v.write("licenses/license.yaml", grants(">=1.0.0 <3.0.0"), 0o644)
 	p.await("published all the same", 10*time.Second, func() bool {
 		resp, _ := p.fetch("default")
 		return resp.Header.Get("ETag") != bundleserve.ETag(file)
 	})
-	p.await("health says so", 10*time.Second, func() bool { _, text := p.get("/healthz"); return strings.Contains(text, "not written to repository") })
+	p.await("health says so", 20*time.Second, func() bool {
+		_, text := p.get("/healthz")
+		return strings.Contains(text, "not written to repository") && p.gauge(regexp.QuoteMeta(metric("pullgate_output_pending{"))) == "1"
+	})
+	if _, text := p.get("/metrics"); cut.Load() == 0 || !regexp.MustCompile(`pullgate_output_writes_total\{bundle="default",result="failed",to="repository [^"]*"\} [1-9]`).MatchString(text) {
+		t.Errorf("cut %d pushes:\n%s", cut.Load(), text)
+	}
+	front.misbehave(nil)
+	p.await("pushed when it is back", 20*time.Second, func() bool { _, text := p.get("/healthz"); return !strings.Contains(text, "not written") })
+	// A password that was changed in the registry alone.
+	v.setPassword("changed")
+	v.write("licenses/license.yaml", grants(">=1.0.0 <4.0.0"), 0o644)
+	p.await("health says so", 20*time.Second, func() bool { _, text := p.get("/healthz"); return strings.Contains(text, "not written to repository") })
 	if strings.Contains(p.log.String(), registryPassword) {
 		t.Error("the password is in the log")
 	}

@@ -21,6 +21,7 @@ import (
 type order struct {
 	Accept   string `json:"accept,omitempty"`
 	Rollback string `json:"rollback,omitempty"`
+	Bundle   string `json:"bundle,omitempty"` // "" for whichever has the revision
 	// Left is when it was left: one that nobody waits for any more is not carried out.
 	Left time.Time `json:"left,omitzero"`
 }
@@ -32,8 +33,10 @@ type orderAnswer struct {
 const (
 	orderEvery   = 200 * time.Millisecond // how often the publisher looks for orders, and who waits for answers
 	orderTimeout = time.Minute            // how long an answer is waited for
-	orderSuffix  = ".order"
-	answerSuffix = ".answer"
+	// electionPatience is how long an order that a publisher is started with waits for its election.
+	electionPatience = 3 * time.Second
+	orderSuffix      = ".order"
+	answerSuffix     = ".answer"
 )
 
 // ordersDir is where a state directory has orders.
@@ -44,9 +47,9 @@ func (o order) empty() bool { return o.Accept == "" && o.Rollback == "" }
 // carryOut does what an order says.
 func (o order) carryOut(ctx context.Context, p *publish.Publisher) error {
 	if o.Rollback != "" {
-		return p.Rollback(ctx, o.Rollback)
+		return p.Rollback(ctx, o.Bundle, o.Rollback)
 	}
-	return p.Accept(ctx, o.Accept)
+	return p.Accept(ctx, o.Bundle, o.Accept)
 }
 
 // leave leaves the order for the publisher that runs, and waits for its answer.

@@ -41,7 +41,8 @@ type status struct {
 
 	standby string // what a publisher waits for before it begins; "" for nothing
 	// Of a publisher, nil of a sidecar:
-	held    func() []publish.Held // bundles that wait to be accepted
+	held    func() []publish.Held      // bundles that wait to be accepted
+	absent  func() map[string][]string // customers of bundles that do not exist
 	data    string
 	outputs func() string // what is wrong with places that bundles are written to, a line each
 
@@ -152,10 +153,10 @@ func (s *status) activatedBundle(b *bundle.Bundle, err error) {
 }
 
 // publishing makes it the status of a publisher.
-func (s *status) publishing(held func() []publish.Held, outputs func() string, data string) {
+func (s *status) publishing(p *publish.Publisher, outputs func() string, data string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held, s.outputs, s.data = held, outputs, data
+	s.held, s.absent, s.outputs, s.data = p.Held, p.Absent, outputs, data
 }
 
 // standBy notes what a publisher waits for before it begins.
@@ -341,7 +342,7 @@ func (s *status) report() map[string]any {
 		out["reason"] = why
 	}
 	if s.held != nil {
-		out["publications"] = published
+		out["publications"], out["absent_customers"] = published, s.absent()
 	}
 	if s.follow != nil {
 		out["following"] = followingReport(&following)

@@ -169,5 +169,7 @@ func (p *Pusher) options() (opts []remote.Option, done func(), err error) {
 		}
 	}
 	t := remote.DefaultTransport.(*http.Transport).Clone()
-	return append(opts, remote.WithTransport(t)), t.CloseIdleConnections, nil // the next visit is a while away
+	// Whoever pushes tries again, with longer pauses, and says so meanwhile.
+	opts = append(opts, remote.WithTransport(t), remote.WithRetryBackoff(remote.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Steps: 2}))
+	return opts, t.CloseIdleConnections, nil // the next visit is a while away
 }

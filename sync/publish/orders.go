@@ -14,12 +14,13 @@ var ErrStandsBy = errors.New("this publisher stands by and publishes nothing: te
 // shortestRevision is how many digits of a revision must be given to name it.
 const shortestRevision = 8
 
-// Accept publishes what is held back: of whichever bundle, if its revision begins like the given
-// one. Nothing else is published: content that has changed since is held under another revision.
-func (p *Publisher) Accept(ctx context.Context, revision string) error {
+// Accept publishes what is held back: of the bundle of a name, or of whichever ("") if its revision
+// begins like the given one. Nothing else is published: content that has changed since is held under another revision.
+func (p *Publisher) Accept(ctx context.Context, bundle, revision string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := enough(revision); err != nil {
+	named, err := p.named(bundle, revision)
+	if err != nil {
 		return err
 	}
 	if p.waiting {
@@ -27,7 +28,7 @@ func (p *Publisher) Accept(ctx context.Context, revision string) error {
 	}
 	var found bool
 	var waiting []string
-	for _, o := range p.outlets {
+	for _, o := range named {
 		if o.held == nil {
 			continue
 		}
@@ -43,8 +44,8 @@ func (p *Publisher) Accept(ctx context.Context, revision string) error {
 		}
 		return fmt.Errorf("revision %s is not held back; what is: %s", revision, strings.Join(waiting, ", "))
 	}
-	_, err := p.publish(ctx, false)
-	for _, o := range p.outlets {
+	_, err = p.publish(ctx, false)
+	for _, o := range named {
 		if o.current != nil && strings.HasPrefix(o.current.Revision(), revision) {
 			return err
 		}
@@ -53,7 +54,7 @@ func (p *Publisher) Accept(ctx context.Context, revision string) error {
 		return err
 	}
 	waiting = nil
-	for _, o := range p.outlets {
+	for _, o := range named {
 		o.accepted = ""
 		if o.held != nil {
 			waiting = append(waiting, o.held.Revision)
@@ -63,18 +64,22 @@ func (p *Publisher) Accept(ctx context.Context, revision string) error {
 }
 
 // Rollback publishes an older content again, under a new serial, and holds back everything else until
-// it is accepted. It looks for the revision in the history of every bundle.
-func (p *Publisher) Rollback(ctx context.Context, revision string) error {
+// it is accepted. It looks for the revision in the history of the bundle of a name, or of every one ("");
+// when several have it, one must be named.
+func (p *Publisher) Rollback(ctx context.Context, bundle, revision string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := enough(revision); err != nil {
+	named, err := p.named(bundle, revision)
+	if err != nil {
 		return err
 	}
 	if p.waiting {
 		return ErrStandsBy
 	}
-	var known []string
-	for _, o := range p.outlets {
+	var known, having []string
+	var back *outlet
+	var to *Issue
+	for _, o := range named {
 		if o.History == nil {
 			continue
 		}
@@ -86,16 +91,36 @@ func (p *Publisher) Rollback(ctx context.Context, revision string) error {
 			known = append(known, revisions...)
 			continue
 		}
-		if err := o.rollBack(ctx, issue, p.cfg.Clock()); err != nil || p.set == nil {
-			return err
-		}
-		_, err = p.publish(ctx, false) // so that what the sources say is held back, and told
+		having, back, to = append(having, o.Name), o, issue
+	}
+	switch {
+	case len(having) > 1:
+		return fmt.Errorf("several bundles have revision %s: say which one: %s", revision, strings.Join(having, ", "))
+	case back == nil && len(known) == 0:
+		return errors.New("no older bundle is kept")
+	case back == nil:
+		return fmt.Errorf("no bundle that is kept has revision %s; those that are, newest first: %s", revision, strings.Join(known, ", "))
+	}
+	if err := back.rollBack(ctx, to, p.cfg.Clock()); err != nil || p.set == nil {
 		return err
 	}
-	if len(known) == 0 {
-		return errors.New("no older bundle is kept")
+	_, err = p.publish(ctx, false) // so that what the sources say is held back, and told
+	return err
+}
+
+// named are the bundles that an order is about.
+func (p *Publisher) named(bundle, revision string) (named []*outlet, err error) {
+	var all []string
+	for _, o := range p.outlets {
+		all = append(all, o.Name)
+		if bundle == "" || bundle == o.Name {
+			named = append(named, o)
+		}
 	}
-	return fmt.Errorf("no bundle that is kept has revision %s; those that are, newest first: %s", revision, strings.Join(known, ", "))
+	if len(named) == 0 {
+		return nil, fmt.Errorf("no bundle has the name %q; those of this publisher: %s", bundle, strings.Join(all, ", "))
+	}
+	return named, enough(revision)
 }
 
 func (o *outlet) rollBack(ctx context.Context, to *Issue, now time.Time) error {

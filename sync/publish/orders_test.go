@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,18 +47,18 @@ func TestWhatIsHeldBackWaitsToBeAccepted(t *testing.T) {
 		"abc":              "at least 8",
 		"../../../../x":    "hex digits",
 	} {
-		if err := p.Accept(t.Context(), revision); err == nil || !strings.Contains(err.Error(), want) {
+		if err := p.Accept(t.Context(), "", revision); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("accept %s: %v", revision, err)
 		}
 	}
 	e.last(t, 3)
-	if err := p.Accept(t.Context(), held[0].Revision[:8]); err != nil {
+	if err := p.Accept(t.Context(), "", held[0].Revision[:8]); err != nil {
 		t.Fatal(err)
 	}
 	if got := e.last(t, 4); got.Revision() != held[0].Revision || len(p.Held()) != 0 {
 		t.Errorf("accepted %s, published %s, held %v", held[0].Revision, got.Revision(), p.Held())
 	}
-	if err := p.Accept(t.Context(), held[0].Revision); err == nil || !strings.Contains(err.Error(), "nothing else is") {
+	if err := p.Accept(t.Context(), "", held[0].Revision); err == nil || !strings.Contains(err.Error(), "nothing else is") {
 		t.Errorf("accepted twice: %v", err)
 	}
 	// Accepted is a revision, not whatever comes next.
@@ -90,7 +91,7 @@ func TestRollbackPublishesAnOlderContentAndHolds(t *testing.T) {
 		cfg = *c
 	})
 	cfg = p.cfg
-	if err := p.Rollback(t.Context(), strings.Repeat("0", 64)); err == nil || !strings.Contains(err.Error(), "no older bundle") {
+	if err := p.Rollback(t.Context(), "", strings.Repeat("0", 64)); err == nil || !strings.Contains(err.Error(), "no older bundle") {
 		t.Fatalf("nothing to roll back to: %v", err)
 	}
 	var revisions []string
@@ -101,10 +102,10 @@ func TestRollbackPublishesAnOlderContentAndHolds(t *testing.T) {
 		revisions = append(revisions, e.got[len(e.got)-1].Revision())
 	}
 	newest := e.last(t, 3)
-	if err := p.Rollback(t.Context(), strings.Repeat("0", 64)); err == nil || !strings.Contains(err.Error(), revisions[0]) {
+	if err := p.Rollback(t.Context(), "", strings.Repeat("0", 64)); err == nil || !strings.Contains(err.Error(), revisions[0]) {
 		t.Errorf("unknown revision: %v", err)
 	}
-	if err := p.Rollback(t.Context(), revisions[0][:12]); err != nil {
+	if err := p.Rollback(t.Context(), "", revisions[0][:12]); err != nil {
 		t.Fatal(err)
 	}
 	back := e.last(t, 4)
@@ -126,7 +127,7 @@ func TestRollbackPublishesAnOlderContentAndHolds(t *testing.T) {
 	if err := second.SetLicenses(t.Context(), licenses(t, ">=2.0.0", 0), nil); err != nil || len(second.Held()) != 1 || second.Held()[0].Revision != revisions[2] {
 		t.Fatal(err, second.Held())
 	}
-	if err := second.Accept(t.Context(), revisions[2]); err != nil {
+	if err := second.Accept(t.Context(), "", revisions[2]); err != nil {
 		t.Fatal(err)
 	}
 	if err := second.SetLicenses(t.Context(), licenses(t, ">=3.0.0", 0), nil); err != nil || len(second.Held()) != 0 {
@@ -161,7 +162,7 @@ func TestHistoryKeepsContentsNotIssues(t *testing.T) {
 	}
 	e.last(t, 1)
 	_, revision, _ := strings.Cut(filepath.Base(files[2]), "-")
-	if err := again.Rollback(t.Context(), strings.TrimSuffix(revision, historySuffix)); err == nil {
+	if err := again.Rollback(t.Context(), "", strings.TrimSuffix(revision, historySuffix)); err == nil {
 		t.Error("rolled back to a damaged file")
 	}
 	// With another key nothing is restored, and that is said.
@@ -348,7 +349,7 @@ func TestOlderHistoryIsNeverIssuedAgain(t *testing.T) {
 		}
 		was := p.outlets[0].current
 		if pinned {
-			if err := p.Rollback(t.Context(), was.Revision()); err != nil {
+			if err := p.Rollback(t.Context(), "", was.Revision()); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -367,7 +368,7 @@ func TestOlderHistoryIsNeverIssuedAgain(t *testing.T) {
 			t.Fatal(err, late.Held())
 		}
 		e.none(t)
-		if err := late.Accept(t.Context(), late.Held()[0].Revision); err != nil {
+		if err := late.Accept(t.Context(), "", late.Held()[0].Revision); err != nil {
 			t.Fatal(err)
 		}
 		if got := e.last(t, 1); got.Serial() <= was.Serial()+100 {
@@ -385,7 +386,7 @@ func TestWhoStandsByTakesNoOrders(t *testing.T) {
 	revision := p.outlets[0].current.Revision()
 	waits, e := newPublisher(t, func(c *Config) { c.Bundles[0].History, c.StandBy = &History{Dir: dir}, true })
 	waits.cfg.Ring, waits.cfg.Signer = p.cfg.Ring, p.cfg.Signer
-	for _, err := range []error{waits.Rollback(t.Context(), revision), waits.Accept(t.Context(), revision)} {
+	for _, err := range []error{waits.Rollback(t.Context(), "", revision), waits.Accept(t.Context(), "", revision)} {
 		if !errors.Is(err, ErrStandsBy) {
 			t.Error(err)
 		}
@@ -428,7 +429,7 @@ func TestRollbackIsSeenAndEndsWhenTheSourceIsMended(t *testing.T) {
 	if err := p.SetLicenses(t.Context(), bad, nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Rollback(t.Context(), revision); err != nil || len(p.Held()) != 1 {
+	if err := p.Rollback(t.Context(), "", revision); err != nil || len(p.Held()) != 1 {
 		t.Fatalf("%v: what the sources say is not held: %v", err, p.Held())
 	}
 	if err := p.SetLicenses(t.Context(), good, nil); err != nil || len(p.Held()) != 0 {
@@ -457,7 +458,7 @@ func TestWithoutReadableHistoryNothingIsTakenOnTrust(t *testing.T) {
 		t.Fatal(err, other.Held())
 	}
 	e.none(t)
-	if err := other.Accept(t.Context(), other.Held()[0].Revision); err != nil {
+	if err := other.Accept(t.Context(), "", other.Held()[0].Revision); err != nil {
 		t.Fatal(err)
 	}
 	if got := e.last(t, 1); got.Serial() <= highest {
@@ -471,4 +472,94 @@ func TestBundleOfNobodyIsHeld(t *testing.T) {
 		t.Fatal(err, p.Held())
 	}
 	e.none(t)
+}
+
+// Of several bundles with the same content an order is about the one that it names.
+func TestOrdersNameABundle(t *testing.T) {
+	dir := t.TempDir()
+	p, e := newPublisher(t, func(c *Config) {
+		c.Bundles[0].Approve, c.Bundles[0].History = wary, &History{Dir: filepath.Join(dir, "default")}
+		plant := c.Bundles[0]
+		plant.Name, plant.History = "plant", &History{Dir: filepath.Join(dir, "plant")}
+		c.Bundles = append(c.Bundles, plant)
+	})
+	if err := errors.Join(p.SetLicenses(t.Context(), licenses(t, "all", 0), nil), p.SetCatalog(t.Context(), "main", tagged("1.0.0", "1.1.0"))); err != nil {
+		t.Fatal(err)
+	}
+	first := e.last(t, 4).Revision()
+	if err := p.SetCatalog(t.Context(), "main", tagged("1.0.0")); err != nil || len(p.Held()) != 2 || p.Held()[0].Revision != p.Held()[1].Revision {
+		t.Fatal(err, p.Held())
+	}
+	revision := p.Held()[0].Revision
+	for _, order := range []func(context.Context, string, string) error{p.Accept, p.Rollback} {
+		if err := order(t.Context(), "absent", revision); err == nil || !strings.Contains(err.Error(), "default, plant") {
+			t.Errorf("another name: %v", err)
+		}
+	}
+	if err := p.Accept(t.Context(), "plant", revision); err != nil {
+		t.Fatal(err)
+	}
+	if b := e.last(t, 5); b.Name() != "plant" || b.Revision() != revision || len(p.Held()) != 1 || p.Held()[0].Name != "default" {
+		t.Fatalf("%s %s is published, held %+v", b.Name(), b.Revision(), p.Held())
+	}
+	if err := p.Accept(t.Context(), "", revision); err != nil || len(p.Held()) != 0 {
+		t.Fatal(err, p.Held())
+	}
+	e.last(t, 6)
+	if err := p.Rollback(t.Context(), "", first); err == nil || !strings.Contains(err.Error(), "say which one: default, plant") {
+		t.Fatalf("which one? %v", err)
+	}
+	if err := p.Rollback(t.Context(), "default", first); err != nil {
+		t.Fatal(err)
+	}
+	if b := e.last(t, 7); b.Name() != "default" || b.Revision() != first || len(p.Held()) != 1 {
+		t.Fatalf("%s %s is published, held %+v", b.Name(), b.Revision(), p.Held())
+	}
+}
+
+// What the publisher's own reader does not take nobody gets: the last good one stays.
+func TestNothingIsPublishedThatItsOwnReaderRefuses(t *testing.T) {
+	p, e := newPublisher(t)
+	if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil {
+		t.Fatal(err)
+	}
+	first, set, ring := e.last(t, 1), p.Set(), p.cfg.Ring
+	key, err := bundle.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.cfg.Ring, err = bundle.NewKeyRing(&key.PublicKey); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SetLicenses(t.Context(), licenses(t, ">=2.0.0", 0), nil); !errors.Is(err, bundle.ErrUnknownKey) {
+		t.Errorf("error %v", err)
+	}
+	p.mu.Lock()
+	_, err = p.publish(t.Context(), true)
+	p.mu.Unlock()
+	if !errors.Is(err, bundle.ErrUnknownKey) || p.Set() != set || e.last(t, 1) != first {
+		t.Errorf("error %v; the set is another: %t", err, p.Set() != set)
+	}
+	p.cfg.Ring = ring
+	if err := p.SetLicenses(t.Context(), licenses(t, ">=2.0.0", 0), nil); err != nil || e.last(t, 2).Serial() <= first.Serial() {
+		t.Error(err)
+	}
+}
+
+// A customer of a bundle that does not exist, while others do, is told.
+func TestAbsentCustomersAreTold(t *testing.T) {
+	var log strings.Builder
+	p, e := newPublisher(t, func(c *Config) {
+		c.Bundles[0].Customers = []string{"acme", "umbrela"}
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	for range 2 {
+		if err := p.SetLicenses(t.Context(), licenses(t, "all", 0), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.last(t, 1)
+	if got := p.Absent()["default"]; !slices.Equal(got, []string{"umbrela"}) || strings.Count(log.String(), "customers=umbrela") != 1 {
+		t.Errorf("%v\n%s", got, &log)
+	}
 }

@@ -74,7 +74,8 @@ func (o *outlet) draft(now time.Time) (*Issue, error) {
 	p := o.publisher
 	set, catalogs := p.set, p.catalogs
 	if o.Customers != nil {
-		if missing := Missing(set, o.Customers); len(missing) == len(o.Customers) {
+		missing := Missing(set, o.Customers)
+		if p.missing(o.Name, missing); len(missing) == len(o.Customers) {
 			return nil, &Held{Name: o.Name, Since: now, Reason: "none of its customers exists: " + strings.Join(missing, ", ")}
 		}
 		set, catalogs = subset(set, catalogs, o.Customers)

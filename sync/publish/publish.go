@@ -11,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,8 +100,9 @@ type Publisher struct {
 	outlets  []*outlet
 	again    chan struct{} // a bundle was published: Run counts anew
 
-	heldMu sync.Mutex // guards the next; never held for long
+	heldMu sync.Mutex // guards the next two; never held for long
 	held   []Held
+	absent map[string][]string // by bundle: customers that do not exist, while others do
 }
 
 // ErrNoLicenses means that nothing has been compiled because no set of licenses was good yet.
@@ -116,7 +119,7 @@ func New(cfg Config) *Publisher {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	p := &Publisher{cfg: cfg, waiting: cfg.StandBy, metrics: newMetrics(cfg.Registerer), catalogs: map[string]*catalog.Catalog{}, again: make(chan struct{}, 1)}
+	p := &Publisher{cfg: cfg, waiting: cfg.StandBy, metrics: newMetrics(cfg.Registerer), catalogs: map[string]*catalog.Catalog{}, absent: map[string][]string{}, again: make(chan struct{}, 1)}
 	for _, b := range cfg.Bundles {
 		if b.Name == "" {
 			b.Name = bundle.DefaultName
@@ -239,6 +242,28 @@ func (p *Publisher) Held() []Held {
 	p.heldMu.Lock()
 	defer p.heldMu.Unlock()
 	return slices.Clone(p.held)
+}
+
+// Absent returns the chosen customers of bundles that do not exist, by the bundle's name. It does not
+// wait for a build.
+func (p *Publisher) Absent() map[string][]string {
+	p.heldMu.Lock()
+	defer p.heldMu.Unlock()
+	return maps.Clone(p.absent)
+}
+
+// missing notes customers of a bundle that do not exist, and warns of them once.
+func (p *Publisher) missing(name string, customers []string) {
+	p.heldMu.Lock()
+	same := slices.Equal(p.absent[name], customers)
+	p.absent[name] = customers
+	if len(customers) == 0 {
+		delete(p.absent, name)
+	}
+	p.heldMu.Unlock()
+	if !same && len(customers) > 0 {
+		p.cfg.Logger.Warn("customers of a bundle do not exist: it is published without them", "bundle", name, "customers", strings.Join(customers, ","))
+	}
 }
 
 // hold notes what is held back of a bundle; nil for nothing.

@@ -241,7 +241,7 @@ func TestWhatIsPublishedForAnEditSaysWhenThatWasMade(t *testing.T) {
 		{func() error {
 			held = true
 			err := p.SetEdit(t.Context(), licenses(t, ">=2.0.0", 0), nil, at)
-			return errors.Join(err, p.Accept(t.Context(), p.Held()[0].Revision))
+			return errors.Join(err, p.Accept(t.Context(), "", p.Held()[0].Revision))
 		}, time.Time{}},
 	} {
 		if err := step.do(); err != nil || len(edited) != i+1 {
