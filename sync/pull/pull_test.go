@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -37,6 +38,50 @@ func TestNewBundleIsTakenAndKept(t *testing.T) {
 	}
 	r.expect(Unreachable, 6)
 	r.says() // a publisher that is restarted is nothing to wake somebody for
+}
+
+// A bundle shares what is the same with the active one, also after a restart; one that could not be
+// made active shares nothing with the next.
+func TestBundlesShareWhatIsTheSame(t *testing.T) {
+	const path = "pullgate/b/data.json"
+	of := func(value string) func(*bundle.Content) {
+		return func(c *bundle.Content) { c.Files[path] = []byte(value) }
+	}
+	pub := newPublisher(t)
+	r := newRig(t, pub.URL+"/bundles/default")
+	var last *bundle.Section
+	deliver := r.cfg.Deliver
+	r.cfg.Deliver = func(ctx context.Context, b *bundle.Bundle) error {
+		last = b.Object(path).Sections()[0]
+		return deliver(ctx, b)
+	}
+	r.open()
+	take := func(serial int64, value string) *bundle.Section {
+		t.Helper()
+		pub.has(made(t, serial, of(value)))
+		r.expect("", serial)
+		return last
+	}
+	first := take(5, `{"a":1}`)
+	if take(6, `{"a":1}`) != first {
+		t.Error("the same is not shared")
+	}
+	if take(7, `{"a":2}`) == first {
+		t.Error("what differs is shared")
+	}
+	r.refuse = errors.New("no")
+	pub.has(made(t, 8, of(`{"a":3}`)))
+	r.expect(Refused, 7)
+	refused := last
+	r.refuse = nil
+	if take(9, `{"a":3}`) == refused {
+		t.Error("it shares with one that was refused")
+	}
+	r.open()
+	kept := last
+	if take(10, `{"a":3}`) != kept {
+		t.Error("it does not share with the kept one")
+	}
 }
 
 // What a publisher, or whoever answers in its place, may say: nothing wrong is ever active, and the
