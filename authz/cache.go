@@ -17,11 +17,21 @@ type Cache interface {
 // SharedCache keeps verdicts for several processes (L2). It is asked when the Cache does not
 // know, and may be slow or lie only as far as its owner lets it: Get must return within its
 // own small budget and only what it has authenticated; Put must not wait. An Entry is handed
-// to it whole and must come back whole.
+// to it whole and must come back whole. Both methods are safe for concurrent use.
 type SharedCache interface {
-	Get(ctx context.Context, key [32]byte) (Entry, bool)
+	Get(ctx context.Context, key [32]byte) (Entry, Found)
 	Put(key [32]byte, e Entry)
 }
+
+// Found says what came of asking a SharedCache.
+type Found uint8
+
+const (
+	FoundNothing Found = iota // it has none, or none that is authentic
+	FoundEntry                // which may be out of date
+	FoundFailed               // it did not say
+	NotAsked                  // it is known to be out of order: asking took no time
+)
 
 // Entry is a cached verdict with the interval it is true for, [From, Until) in Unix seconds.
 // It holds nothing of a request, so that all requests with the same key share it: expiry of

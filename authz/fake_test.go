@@ -115,7 +115,12 @@ func (c mapCache) Put(k [32]byte, e Entry)      { c[k] = e }
 // shared makes a SharedCache of a Cache.
 type shared struct{ mapCache }
 
-func (s shared) Get(_ context.Context, k [32]byte) (Entry, bool) { return s.mapCache.Get(k) }
+func (s shared) Get(_ context.Context, k [32]byte) (Entry, Found) {
+	if e, ok := s.mapCache.Get(k); ok {
+		return e, FoundEntry
+	}
+	return Entry{}, FoundNothing
+}
 
 // kept keeps the records.
 type kept []*Record

@@ -15,10 +15,12 @@ import (
 
 // GateConfig says what a Gate is made of. Only Engine is required.
 type GateConfig struct {
-	Engine   Engine
-	Cache    Cache       // nil: every decision is evaluated
-	Shared   SharedCache // nil: none
-	Recorder Recorder    // nil: nothing is recorded
+	Engine Engine
+	Cache  Cache       // nil: every decision is evaluated
+	Shared SharedCache // nil: none
+	// ShareAlways has the Shared cache asked also while evaluating takes less time than asking it.
+	ShareAlways bool
+	Recorder    Recorder // nil: nothing is recorded
 	// Observe is told of each decision after it was recorded; nil: nobody is. It must not block, and
 	// must not change what it is given.
 	Observe func(*Request, *Decision)
@@ -52,6 +54,8 @@ type Gate struct {
 	cfg     GateConfig
 	metrics *metrics
 	limiter *limiter
+	flights flights
+	worth   worth
 }
 
 // NewGate returns a Gate. It panics when cfg.Engine is nil or the metrics are registered
@@ -69,7 +73,11 @@ func NewGate(cfg GateConfig) *Gate {
 	if cfg.NewID == nil {
 		cfg.NewID = newID
 	}
-	return &Gate{cfg: cfg, metrics: newMetrics(cfg.Registerer), limiter: newLimiter(cfg.BadKeysPerMinute, cfg.Registerer)}
+	g := &Gate{cfg: cfg, metrics: newMetrics(cfg.Registerer), limiter: newLimiter(cfg.BadKeysPerMinute, cfg.Registerer)}
+	if cfg.Shared != nil && cfg.Registerer != nil {
+		g.worth.register(cfg.Registerer)
+	}
+	return g
 }
 
 // newID returns a UUIDv7, so that ids sort by time. Without randomness there is still an id:

@@ -327,7 +327,7 @@ func TestGateCountsDecisions(t *testing.T) {
 	gen.evaluate = func(context.Context, *Input) (Verdict, error) { return Verdict{}, errors.New("boom") }
 	b.Decide(context.Background(), with(kind(KindPing)))
 	want := `
-# HELP pullgate_decision_cache_total Look-ups of verdicts by tier (l1, l2) and result (hit, miss; bypass: a rule makes the answer uncacheable).
+# HELP pullgate_decision_cache_total Look-ups of verdicts by tier (l1, l2) and result (hit, miss; bypass: a rule makes the answer uncacheable; of l2 also error: it did not say in time, open: it is left alone after errors, skip: evaluating is cheaper).
 # TYPE pullgate_decision_cache_total counter
 pullgate_decision_cache_total{result="hit",tier="l1"} 1
 pullgate_decision_cache_total{result="miss",tier="l1"} 3

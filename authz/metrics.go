@@ -12,6 +12,7 @@ type metrics struct {
 	decisions *prometheus.CounterVec
 	duration  *prometheus.HistogramVec
 	cache     *prometheus.CounterVec
+	coalesced prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -27,11 +28,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"cached"}),
 		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullgate_decision_cache_total",
-			Help: "Look-ups of verdicts by tier (l1, l2) and result (hit, miss; bypass: a rule makes the answer uncacheable).",
+			Help: "Look-ups of verdicts by tier (l1, l2) and result (hit, miss; bypass: a rule makes the answer uncacheable; of l2 also error: it did not say in time, open: it is left alone after errors, skip: evaluating is cheaper).",
 		}, []string{"tier", "result"}),
+		coalesced: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pullgate_decisions_coalesced_total",
+			Help: "Verdicts that were taken over from another request, which was finding out the same at that moment.",
+		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.decisions, m.duration, m.cache)
+		reg.MustRegister(m.decisions, m.duration, m.cache, m.coalesced)
 	}
 	return m
 }
@@ -55,6 +60,9 @@ func (m *metrics) looked(tier string, hit bool) {
 	}
 	m.cache.WithLabelValues(tier, result).Inc()
 }
+
+// shared counts what came of a question to the shared cache.
+func (m *metrics) shared(result string) { m.cache.WithLabelValues("l2", result).Inc() }
 
 // codeLabel bounds the label: a vendor's rules may make any number of codes.
 func codeLabel(c Code) string {

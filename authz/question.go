@@ -3,8 +3,8 @@ package authz
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"net/http"
+	"time"
 )
 
 // question is one request while it is being decided.
@@ -18,6 +18,7 @@ type question struct {
 	d        *Decision
 	who      caller
 	target   Target
+	waited   time.Duration // for the shared cache
 }
 
 // run fills q.d. What is the same for everybody comes first, so that it tells nothing about
@@ -186,70 +187,4 @@ func (q *question) conclude(f *finding, v Verdict) {
 		}
 	}
 	d.Verdict = v
-}
-
-// judge gets a verdict that is true now, from the nearest place that has one. The entry is
-// shared and immutable.
-func (q *question) judge(subject Subject, r *Request, t *Target) (e Entry, cached string, err error) {
-	g := q.gate
-	in := &Input{Time: q.at, Subject: subject, Action: r.Kind.Action(), Kind: r.Kind, Target: t, Request: r}
-	if g.cfg.Cache == nil && g.cfg.Shared == nil {
-		e, err = q.evaluate(in)
-		return e, "none", err
-	}
-	key, ok := q.gen.Key(in)
-	if !ok {
-		g.metrics.cache.WithLabelValues("l1", "bypass").Inc()
-		e, err = q.evaluate(in)
-		return e, "none", err
-	}
-	if g.cfg.Cache != nil {
-		e, ok = g.cfg.Cache.Get(key)
-		ok = ok && e.holds(q.at)
-		if g.metrics.looked("l1", ok); ok {
-			return e, "l1", nil
-		}
-	}
-	if g.cfg.Shared != nil {
-		e, ok = g.cfg.Shared.Get(q.ctx, key)
-		ok = ok && e.holds(q.at)
-		if g.metrics.looked("l2", ok); ok {
-			if g.cfg.Cache != nil {
-				g.cfg.Cache.Put(key, e)
-			}
-			return e, "l2", nil
-		}
-	}
-	if e, err = q.evaluate(in); err != nil || !e.holds(q.at) {
-		return e, "none", err
-	}
-	if g.cfg.Cache != nil {
-		g.cfg.Cache.Put(key, e)
-	}
-	if g.cfg.Shared != nil {
-		g.cfg.Shared.Put(key, e)
-	}
-	return e, "none", nil
-}
-
-var errNoVerdict = errors.New("the policy came to no decision")
-
-// evaluate asks the policy, and for a tag list also which entries may be seen.
-func (q *question) evaluate(in *Input) (Entry, error) {
-	v, err := q.gen.Evaluate(q.ctx, in)
-	if err != nil {
-		return Entry{}, err
-	}
-	if v.Code == "" || v.Code == CodeInternalError {
-		return Entry{}, errNoVerdict
-	}
-	var visible []int
-	if v.Allow && in.Kind == KindTags && len(in.Target.Candidates) > 0 {
-		var until int64
-		if visible, until, err = q.gen.Visible(q.ctx, in); err != nil {
-			return Entry{}, err
-		}
-		v.Until = min(v.Until, until, nextBoundary(in.Target.Candidates, q.at))
-	}
-	return entryOf(v, visible, q.at), nil
 }
