@@ -132,8 +132,8 @@ func (s *scene) sign(signer *bundle.Signer, customer, name string) string {
 
 func TestTombstonesThroughRedis(t *testing.T) {
 	r := alone(t)
-	p := newProxy(t, r.Addr)
-	s := stage(t, at(r.Addr), at(p.addr))
+	p := proxy(t, r.Addr)
+	s := stage(t, at(r.Addr), at(p.Addr))
 	s.beat()
 	s.problem("")
 	t.Logf("denied after %s", s.revoke("acme"))
@@ -162,12 +162,13 @@ func TestTombstonesThroughRedis(t *testing.T) {
 	}
 
 	// The connection is cut while something is revoked, once for a moment and once for long.
-	p.cut(false)
+	p.Cut()
 	t.Logf("denied after %s with the connection cut", s.revoke("bakery"))
-	p.cut(true)
+	p.Set(peers.Fault{Refuses: true})
+	p.Cut()
 	s.problem("Redis cannot be read")
 	began := time.Now()
-	go func() { time.Sleep(time.Second); p.open() }()
+	go func() { time.Sleep(time.Second); p.Set(peers.Fault{}) }()
 	t.Logf("denied after %s with Redis away for a second", s.revoke("mill"))
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("denied after %s", took)
@@ -204,6 +205,10 @@ func TestTombstonesThroughASentinel(t *testing.T) {
 	s.beat()
 	s.problem("")
 	s.revoke("acme")
+	s.eventually("the replica has it", func() bool {
+		n, err := sentinel.Replica.Do("XLEN", tombstoneStream(bundle.DefaultName))
+		return err == nil && n == "1"
+	})
 	sentinel.Primary.Kill()
 	s.problem("Redis cannot be read")
 	began := time.Now()

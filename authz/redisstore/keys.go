@@ -7,6 +7,7 @@ const prefix = "pullgate:"
 //
 //	pullgate:{tombstones:NAME}:stream     stream: signed tombstones of the bundle NAME, a field each
 //	pullgate:{tombstones:NAME}:heartbeat  string: the newest signed heartbeat of its publisher
+//	pullgate:verdict:NAME                 string: a sealed verdict; NAME is a keyed hash of what it is about
 func tombstoneStream(bundle string) string { return prefix + "{tombstones:" + bundle + "}:stream" }
 
 func tombstoneHeartbeat(bundle string) string {
@@ -15,3 +16,5 @@ func tombstoneHeartbeat(bundle string) string {
 
 // tombstoneField is the one field of an entry of a stream.
 const tombstoneField = "t"
+
+const verdictPrefix = prefix + "verdict:"

@@ -36,6 +36,17 @@ func open(t *testing.T, cfg Config) *Store {
 	return s
 }
 
+// proxy stands between somebody and a Redis.
+func proxy(t *testing.T, server string) *peers.Proxy {
+	t.Helper()
+	p, err := peers.StartProxy(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	return p
+}
+
 func at(addr string) Config { return Config{URLs: []string{"redis://" + addr}} }
 
 // count appends the number after the highest one.

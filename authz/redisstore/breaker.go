@@ -1,0 +1,140 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/sony/gobreaker/v2"
+)
+
+const (
+	lookupCommand = "getrange"
+	probeCommand  = "ping"
+	writeCommand  = "set"
+
+	tripInRow   = 5 // failures one after the other
+	tripAtLeast = 20
+	tripWindow  = 10 * time.Second // of which half may fail
+	openFor     = time.Second
+)
+
+// breakers keep requests from asking a node of Redis that has not answered of late: there is one for
+// each node. Only look-ups count, and they alone wait for nobody; a probe, off the path of requests,
+// finds out whether the node is well again.
+type breakers struct {
+	changed func(node string, open bool)
+
+	mu    sync.Mutex
+	nodes map[string]*breaker
+}
+
+// watch puts a breaker before a node.
+func (b *breakers) watch(c *redis.Client) {
+	node := c.Options().Addr
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.nodes == nil {
+		b.nodes = map[string]*breaker{}
+	}
+	one := b.nodes[node] // of a node that was away from the Cluster
+	if one == nil {
+		one = &breaker{gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+			Name: node, MaxRequests: 1, Interval: tripWindow, BucketPeriod: tripWindow / 10, Timeout: openFor,
+			ReadyToTrip: func(n gobreaker.Counts) bool {
+				return n.ConsecutiveFailures >= tripInRow || n.Requests >= tripAtLeast && n.TotalFailures > n.Requests/2
+			},
+			IsSuccessful: answers,
+			IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) }, // whoever asked went away
+			OnStateChange: func(node string, from, to gobreaker.State) {
+				if to == gobreaker.StateHalfOpen || from == gobreaker.StateHalfOpen && to == gobreaker.StateOpen {
+					return
+				}
+				b.changed(node, to == gobreaker.StateOpen)
+			},
+		})}
+		b.nodes[node] = one
+	}
+	c.AddHook(one)
+}
+
+// open counts the nodes that are left alone.
+func (b *breakers) open() (n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, one := range b.nodes {
+		if one.State() != gobreaker.StateClosed {
+			n++
+		}
+	}
+	return n
+}
+
+// answers says whether a node does what it is for. That a key holds another type is its writer's doing,
+// and that it is another node's the Cluster's.
+func answers(err error) bool {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return true
+	}
+	var said redis.Error
+	if !errors.As(err, &said) {
+		return false
+	}
+	text := said.Error()
+	return strings.HasPrefix(text, "WRONGTYPE ") || strings.HasPrefix(text, "MOVED ") || strings.HasPrefix(text, "ASK ")
+}
+
+// breaker is that of one node, as a hook of its client.
+type breaker struct {
+	*gobreaker.CircuitBreaker[struct{}]
+}
+
+func (b *breaker) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) { return next(ctx, network, addr) }
+}
+
+func (b *breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		return b.run(cmd.Name(), []redis.Cmder{cmd}, func() error { return next(ctx, cmd) })
+	}
+}
+
+func (b *breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		return b.run(cmds[0].Name(), cmds, func() error { return next(ctx, cmds) })
+	}
+}
+
+// run sends commands that all have this name, or that make a connection ready.
+func (b *breaker) run(name string, cmds []redis.Cmder, send func() error) error {
+	var err error
+	switch name {
+	case lookupCommand:
+		if err = gobreaker.ErrOpenState; b.State() == gobreaker.StateClosed {
+			_, err = b.Execute(func() (struct{}, error) { return struct{}{}, send() })
+		}
+	case probeCommand:
+		_, err = b.Execute(func() (struct{}, error) { return struct{}{}, send() })
+	case writeCommand: // may fail, and does not wait for a node that is away
+		if err = gobreaker.ErrOpenState; b.State() == gobreaker.StateClosed {
+			err = send()
+		}
+	default:
+		return send()
+	}
+	if leftAlone(err) {
+		for _, cmd := range cmds {
+			cmd.SetErr(err)
+		}
+	}
+	return err
+}
+
+// leftAlone says that a breaker has not let a command through.
+func leftAlone(err error) bool {
+	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+}

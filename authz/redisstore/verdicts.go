@@ -1,0 +1,321 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pullgate/pullgate/authz"
+)
+
+const (
+	lookupBudget = 5 * time.Millisecond // of a look-up, whatever Redis does
+	maxValue     = 64 << 10             // bytes of a value; no more is written or asked for
+	minLife      = 250 * time.Millisecond
+
+	writeQueue   = 1024 // verdicts that wait to be written; more are dropped
+	writeBatch   = 64
+	writeTimeout = time.Second
+
+	probeEvery   = 250 * time.Millisecond // while a node is left alone
+	probeTimeout = time.Second            // of making the connection that a probe uses
+	alarmEvery   = time.Minute            // between two lines in the log about values that are not authentic
+	lookupConns  = 32
+	idleConns    = 2
+)
+
+// VerdictsConfig says how verdicts are kept in Redis.
+type VerdictsConfig struct {
+	// Secrets seal values: the first seals, all open. See ParseSecrets.
+	Secrets []string
+	// Program names the version of what makes verdicts. Two versions share nothing.
+	Program    string
+	Clock      func() time.Time // nil: time.Now
+	Logger     *slog.Logger     // nil: nothing is logged
+	Registerer prometheus.Registerer
+}
+
+// Verdicts is an authz.SharedCache in Redis. Redis is not trusted with it: a value counts only if one
+// of the secrets has sealed it for the very key that is asked for, and for no longer than the entry in
+// it says. Requests wait for it for 5 ms at most, and not at all while it is out of order.
+type Verdicts struct {
+	client   redis.UniversalClient
+	close    func() error
+	breakers breakers
+	secrets  []*secret
+	clock    func() time.Time
+	log      *slog.Logger
+	queue    chan write
+	alarmed  atomic.Int64 // when the log was last told, in Unix seconds
+	metrics  verdictMetrics
+}
+
+type write struct {
+	key   [32]byte
+	entry authz.Entry
+}
+
+// OpenVerdicts makes a Verdicts. Nothing is connected before Run. Errors are mistakes in the
+// configuration and files that cannot be read.
+func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
+	quiet()
+	options, err := cfg.options(lookupConns)
+	if err != nil {
+		return nil, fmt.Errorf("redis: %w", err)
+	}
+	if len(v.Secrets) == 0 {
+		return nil, errors.New("redis: no secret to seal verdicts with")
+	}
+	c := &Verdicts{clock: v.Clock, log: v.Logger, queue: make(chan write, writeQueue)}
+	if c.clock == nil {
+		c.clock = time.Now
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	for _, text := range v.Secrets {
+		s, err := newSecret(text, v.Program)
+		if err != nil {
+			return nil, err
+		}
+		c.secrets = append(c.secrets, s)
+	}
+	// A second attempt would be one more evaluation that has waited.
+	options.MaxRetries, options.MaxRedirects = -1, 1
+	options.MinRetryBackoff, options.MaxRetryBackoff = -1, -1
+	options.PoolTimeout, options.MinIdleConns = lookupBudget, idleConns
+	c.client = redis.NewUniversalClient(options)
+	c.close = sync.OnceValue(c.client.Close)
+	c.breakers.changed = c.breakerChanged
+	switch client := c.client.(type) {
+	case *redis.Client:
+		c.breakers.watch(client)
+	case *redis.ClusterClient:
+		client.OnNewNode(c.breakers.watch)
+	}
+	c.metrics.init(v.Registerer, c)
+	return c, nil
+}
+
+// Close ends all connections.
+func (c *Verdicts) Close() error { return c.close() }
+
+// Get asks Redis for the entry of a key.
+func (c *Verdicts) Get(ctx context.Context, key [32]byte) (authz.Entry, authz.Found) {
+	ctx, cancel := context.WithTimeout(ctx, lookupBudget)
+	defer cancel()
+	found, err := c.look(ctx, &key)
+	switch {
+	case leftAlone(err):
+		return authz.Entry{}, authz.NotAsked
+	case err != nil && !answers(err):
+		return authz.Entry{}, authz.FoundFailed
+	}
+	for i, sealed := range found {
+		if sealed == "" { // there is none
+			continue
+		}
+		if len(sealed) > maxValue {
+			c.metrics.rejected.WithLabelValues("size").Inc()
+			continue
+		}
+		plain, err := c.secrets[i].open(&key, []byte(sealed))
+		if err != nil {
+			c.metrics.rejected.WithLabelValues("mac").Inc()
+			c.alarm()
+			continue
+		}
+		e, err := parseEntry(plain)
+		if err != nil {
+			c.metrics.rejected.WithLabelValues("format").Inc()
+			continue
+		}
+		return e, authz.FoundEntry
+	}
+	return authz.Entry{}, authz.FoundNothing
+}
+
+// look returns what there is under the names that each secret gives a key, in their order. No more
+// is asked for than a value may have, whatever there is.
+func (c *Verdicts) look(ctx context.Context, key *[32]byte) ([]string, error) {
+	if len(c.secrets) == 1 {
+		text, err := c.client.GetRange(ctx, c.secrets[0].name(key), 0, maxValue).Result()
+		return []string{text}, err
+	}
+	cmds, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, s := range c.secrets {
+			p.GetRange(ctx, s.name(key), 0, maxValue)
+		}
+		return nil
+	})
+	found := make([]string, len(cmds))
+	for i, cmd := range cmds {
+		found[i] = cmd.(*redis.StringCmd).Val()
+	}
+	return found, err
+}
+
+// Put has an entry written soon, or drops it.
+func (c *Verdicts) Put(key [32]byte, e authz.Entry) {
+	select {
+	case c.queue <- write{key, e}:
+	default:
+		c.metrics.writes.WithLabelValues("dropped").Inc()
+	}
+}
+
+// Run writes entries and looks after nodes that do not answer, until ctx is done. Then it closes all
+// connections, because the library waits for Redis longer than a shutdown should.
+func (c *Verdicts) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, func() { _ = c.Close() })()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c.probe(ctx)
+	}()
+	batch := make([]write, 0, writeBatch)
+	for {
+		select {
+		case <-ctx.Done():
+			<-done
+			return nil
+		case w := <-c.queue:
+			batch = append(batch[:0], w)
+		}
+	more:
+		for len(batch) < writeBatch {
+			select {
+			case w := <-c.queue:
+				batch = append(batch, w)
+			default:
+				break more
+			}
+		}
+		c.write(ctx, batch)
+	}
+}
+
+// write writes what is worth it.
+func (c *Verdicts) write(ctx context.Context, batch []write) {
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	defer cancel()
+	now := c.clock()
+	var plain []byte
+	cmds, _ := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i := range batch {
+			w := &batch[i]
+			// Redis forgets after so long, by its own clock. That is housekeeping: the entry itself says
+			// until when it is true. As a span it keeps a wrong clock from filling Redis for years.
+			life := time.Unix(w.entry.Until, 0).Sub(now)
+			if life < minLife {
+				c.metrics.writes.WithLabelValues("short").Inc()
+				continue
+			}
+			if plain = appendEntry(plain[:0], &w.entry); len(plain)+tagSize > maxValue {
+				c.metrics.writes.WithLabelValues("large").Inc()
+				continue
+			}
+			p.Set(ctx, c.secrets[0].name(&w.key), c.secrets[0].seal(nil, &w.key, plain), min(life, maxLife))
+		}
+		return nil
+	})
+	for _, cmd := range cmds {
+		result := "written"
+		if cmd.Err() != nil {
+			result = "failed"
+		}
+		c.metrics.writes.WithLabelValues(result).Inc()
+	}
+}
+
+// maxLife bounds how long Redis keeps an entry; the Gate makes none of more than a minute.
+const maxLife = 2 * time.Minute
+
+// probe finds out when a node that is left alone is well again: it has to answer in the time that a
+// look-up has. Making the connection before takes its own time.
+func (c *Verdicts) probe(ctx context.Context) {
+	check := func(ctx context.Context, node *redis.Client) error {
+		slow, cancel := context.WithTimeout(ctx, probeTimeout)
+		defer cancel()
+		if err := node.Echo(slow, "").Err(); err != nil {
+			return err
+		}
+		fast, cancel := context.WithTimeout(ctx, lookupBudget)
+		defer cancel()
+		return node.Ping(fast).Err()
+	}
+	all := func() {
+		switch client := c.client.(type) {
+		case *redis.Client:
+			_ = check(ctx, client)
+		case *redis.ClusterClient:
+			_ = client.ForEachMaster(ctx, check)
+		}
+	}
+	all() // so that the first request finds connections
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if c.breakers.open() > 0 {
+				all()
+			}
+		}
+	}
+}
+
+func (c *Verdicts) breakerChanged(node string, open bool) {
+	if open {
+		c.log.Warn("redis does not answer in time; verdicts are evaluated here meanwhile", "node", node)
+		return
+	}
+	c.log.Info("redis answers again", "node", node)
+}
+
+// alarm says that somebody writes to Redis who has no secret, or another one.
+func (c *Verdicts) alarm() {
+	now := time.Now().Unix()
+	last := c.alarmed.Load()
+	if now-last >= int64(alarmEvery/time.Second) && c.alarmed.CompareAndSwap(last, now) {
+		c.log.Warn("redis holds verdicts that none of the secrets has sealed; they count for nothing. Somebody else writes there, or another secret is in use")
+	}
+}
+
+// verdictMetrics count what happens in Redis; hits and misses the Gate counts.
+type verdictMetrics struct{ rejected, writes *prometheus.CounterVec }
+
+func (m *verdictMetrics) init(reg prometheus.Registerer, c *Verdicts) {
+	m.rejected = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pullgate_shared_cache_rejected_total",
+		Help: "Values in Redis that counted for nothing, by what was wrong: mac (no configured secret has sealed it for its key: somebody else writes to Redis, or other secrets are in use), size, format.",
+	}, []string{"reason"})
+	m.writes = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "pullgate_shared_cache_writes_total",
+		Help: "Verdicts for Redis: written, failed, dropped (too many waited), short (true for less than a quarter of a second more), large (more than 64 KiB).",
+	}, []string{"result"})
+	for _, reason := range []string{"mac", "size", "format"} {
+		m.rejected.WithLabelValues(reason)
+	}
+	for _, result := range []string{"written", "failed", "dropped", "short", "large"} {
+		m.writes.WithLabelValues(result)
+	}
+	if reg == nil {
+		return
+	}
+	reg.MustRegister(m.rejected, m.writes, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pullgate_shared_cache_open_breakers",
+		Help: "Nodes of Redis that are not asked for verdicts because they did not answer in time.",
+	}, func() float64 { return float64(c.breakers.open()) }))
+}
+
+var _ authz.SharedCache = (*Verdicts)(nil)
