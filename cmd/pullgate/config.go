@@ -68,6 +68,7 @@ type settings struct {
 	RevocationKeyFile []string // public keys (PEM) that vouch for tombstones, with Licenses
 
 	redis   redisSettings
+	shared  sharedSettings
 	follow  followSettings   // of a sidecar that follows a publisher
 	publish *publishSettings // of `pullgate publish`; nil for `pullgate serve`
 }
@@ -82,7 +83,8 @@ type clientAddressSettings struct {
 func addServeFlags(f *pflag.FlagSet, s *settings) {
 	addCompileFlags(f, s)
 	addFollowFlags(f, &s.follow)
-	addRedisFlags(f, &s.redis, "that revocations come through before the bundle")
+	addRedisFlags(f, &s.redis, "that revocations come through before the bundle, and through which sidecars share verdicts")
+	addSharedFlags(f, &s.shared)
 	f.StringSliceVar(&s.RevocationKeyFile, "revocation-key-file", nil, "with --licenses and --redis: public key (PEM) that revocations are signed with; repeatable")
 	addLogFlags(f, s)
 	f.StringVar(&s.Data, "data", defaultDataDir(), "directory for state: catalog, bundles, decisions")
@@ -222,9 +224,10 @@ func (s *settings) validateServe() (errs []error) {
 	switch {
 	case len(s.RevocationKeyFile) > 0 && (s.follows() || !s.redis.has()):
 		errs = append(errs, errors.New("revocation-key-file: it is for redis beside licenses; beside bundle-url the keys are those of bundle-key-file"))
-	case s.redis.has() && !s.follows() && len(s.RevocationKeyFile) == 0:
-		errs = append(errs, errors.New("redis: name the public key that revocations are signed with, by revocation-key-file; without it nothing in Redis counts"))
+	case s.redis.has() && !s.sharesVerdicts() && !s.follows() && len(s.RevocationKeyFile) == 0:
+		errs = append(errs, errors.New("redis: name the public key that revocations are signed with, by revocation-key-file; without it, and with redis-cache: off, nothing in Redis counts"))
 	}
+	errs = append(errs, s.validateShared()...)
 	return append(append(errs, s.validateFollow()...), s.validateBearer()...)
 }
 
@@ -320,6 +323,7 @@ func (s *settings) checkFiles() error {
 	}
 	errs = append(errs, s.checkFollowFiles()...)
 	errs = append(errs, s.redis.checkFiles()...)
+	errs = append(errs, s.checkSharedFiles()...)
 	if _, err := ringOf("revocation-key-file", s.RevocationKeyFile); err != nil {
 		errs = append(errs, err)
 	}

@@ -95,10 +95,11 @@ type sidecar struct {
 	tokens      *token.Issuer // nil when there are none
 	credentials *upstream.Credentials
 	clock       *pull.Clock
-	puller      *pull.Puller        // nil without a publisher
-	redis       *redisstore.Store   // nil without --redis
-	tombstones  *tombstone.Follower // likewise
-	warned      map[string]bool     // see warnOnce
+	puller      *pull.Puller         // nil without a publisher
+	redis       *redisstore.Store    // nil without --redis
+	shared      *redisstore.Verdicts // nil when verdicts are not shared
+	tombstones  *tombstone.Follower  // likewise
+	warned      map[string]bool      // see warnOnce
 }
 
 // serve runs until ctx is done, then shuts down in order: readiness, listeners, requests
@@ -149,6 +150,7 @@ func serveProcess(ctx context.Context, p *process, stdout io.Writer) (err error)
 	group.Go(func() error { return sc.watchShadow(gctx) })
 	group.Go(func() error { return sc.shadow.Run(gctx) })
 	group.Go(func() error { return sc.runTombstones(gctx) })
+	group.Go(func() error { return sc.runShared(gctx) })
 	group.Go(func() error { return sc.clock.Run(gctx, !p.cfg.follows()) })
 	supply.start(gctx, group)
 	err = group.Wait()
@@ -183,8 +185,13 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 	}
 	sc.shadow = shadow.New(shadow.Config{Logger: p.log, Registerer: p.registry})
 	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
+	shared, err := sc.shareVerdicts()
+	if err != nil {
+		return nil, err
+	}
 	sc.gate = authz.NewGate(authz.GateConfig{
 		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records, Observe: sc.shadow.Observe,
+		Shared: shared, ShareAlways: cfg.shared.RedisCache == "always",
 		Clock: sc.clock.Now, Deadline: sc.deadline,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
@@ -225,7 +232,7 @@ func (s *settings) grpcTLS() *envoy.TLS {
 // Close flushes the records. It also closes what newSidecar has opened before an error.
 func (sc *sidecar) Close() error {
 	sc.credentials.Close()
-	closing := closeRedis(sc.redis)
+	closing := errors.Join(closeRedis(sc.redis), sc.closeShared())
 	if sc.engine != nil {
 		sc.engine.Close()
 	}

@@ -34,7 +34,7 @@ func ringOf(setting string, files []string, more ...[]byte) (*bundle.KeyRing, er
 // publisher its keys vouch for them; in one process there is no publisher, and nobody sends heartbeats.
 func (sc *sidecar) followTombstones() error {
 	cfg := sc.cfg
-	if !cfg.redis.has() {
+	if !cfg.redis.has() || !cfg.follows() && len(cfg.RevocationKeyFile) == 0 {
 		return nil
 	}
 	name, setting, files := bundle.DefaultName, "revocation-key-file", cfg.RevocationKeyFile

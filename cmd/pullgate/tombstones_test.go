@@ -23,6 +23,12 @@ func (v *vendor) redis() *peers.RedisProcess {
 	return r
 }
 
+// sharedSecret is a file with the secret of verdicts in Redis.
+func (v *vendor) sharedSecret() string {
+	v.write("shared-secret", "ssssssssssssssssssssssssssssssss\n", 0o600)
+	return v.path("shared-secret")
+}
+
 // revokes runs `pullgate revoke` and returns what it prints.
 func (v *vendor) revokes(redis *peers.RedisProcess, args ...string) string {
 	v.Helper()
@@ -55,7 +61,7 @@ func TestRevocationsCountBeforeTheBundle(t *testing.T) {
 	p.await("the bundle", 20*time.Second, func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK })
 	var sidecars []*proxied
 	for _, name := range []string{"one", "two"} {
-		s := v.follow(p, name, withRedis+auth).behindEnvoy(nil)
+		s := v.follow(p, name, withRedis+fmt.Sprintf("redis_cache: always\nredis_secret_file: %q\n", v.sharedSecret())+auth).behindEnvoy(nil)
 		sidecars = append(sidecars, s)
 	}
 	answers := func(s *proxied, i int) (int, string) {
@@ -152,7 +158,7 @@ func TestRevocationsInOneProcess(t *testing.T) {
 	if code, _, errs := once(t, "bundle", "keygen", "--out", v.path("release")); code != exitYes {
 		t.Fatal(errs)
 	}
-	s := v.serve("--redis", "redis://"+redis.Addr, "--revocation-key-file", v.path("release.pub"))
+	s := v.serve("--redis", "redis://"+redis.Addr, "--revocation-key-file", v.path("release.pub"), "--redis-secret-file", v.sharedSecret(), "--redis-cache", "always")
 	s.leave = func() { time.Sleep(1100 * time.Millisecond) } // the client looks once a second whether it was closed
 	s.awaitReady()
 	out := v.revokes(redis, "license", "acme-app")

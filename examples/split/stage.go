@@ -24,6 +24,7 @@ const (
 	registryPassword = "the-registry-password"
 	bundleToken      = "the-token-of-the-sidecars"
 	redisPassword    = "the-redis-password"
+	redisSecret      = "the-secret-that-seals-verdicts-in-redis"
 )
 
 // stage is everything that runs.
@@ -202,6 +203,9 @@ func (s *stage) startRedis(ctx context.Context) error {
 		return err
 	}
 	say("Redis on %s", s.redis.Addr)
+	if err := s.write("redis-secret", redisSecret+"\n"); err != nil {
+		return err
+	}
 	return s.write("redis-password", redisPassword+"\n")
 }
 
@@ -264,9 +268,10 @@ grpc_addr: 127.0.0.1:0
 admin_addr: 127.0.0.1:0
 redis: redis://pullgate@%s
 redis_password_file: %q
+redis_secret_file: %q
 credentials:
   main: {username: %s, password_file: %q, attach: false}
-`, s.publisher.Bundles, s.path("release.pub"), s.path("sidecars"), s.path(fmt.Sprint("sidecar-", i+1)), s.redis.Addr, s.path("redis-password"), registryUser, s.path("registry-password"))
+`, s.publisher.Bundles, s.path("release.pub"), s.path("sidecars"), s.path(fmt.Sprint("sidecar-", i+1)), s.redis.Addr, s.path("redis-password"), s.path("redis-secret"), registryUser, s.path("registry-password"))
 		name := fmt.Sprintf("sidecar-%d.yaml", i+1)
 		if err := s.write(name, config); err != nil {
 			return err
