@@ -115,7 +115,11 @@ func revoke(cmd *cobra.Command, src revoker, r source.Revocation, name string, t
 		untold = tell.tell(ctx, r, target, true)
 	}
 	if untold != nil {
-		return fmt.Errorf("%s %s: %s %s, but sidecars are not told through Redis, and it counts as every edit; run it again to tell them: %w", r.Kind, name, said, where, untold)
+		again := "; run it again to tell them"
+		if r.Kind == source.RevokeKey {
+			again = "" // it is gone, and nobody knows its hash any more
+		}
+		return fmt.Errorf("%s %s: %s %s, but sidecars are not told through Redis, and it counts as every edit%s: %w", r.Kind, name, said, where, again, untold)
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), "%s %s: %s %s\n", r.Kind, name, said, where)
 	if tell == nil {

@@ -22,16 +22,35 @@ func (db *DB) Revoke(ctx context.Context, r source.Revocation) (row string, chan
 		return "", false, db.failed(err)
 	}
 	err = conn.transaction(ctx, "", func() error {
-		var err error
-		if row, changed, err = revokeRow(ctx, conn, &r); err != nil || !changed {
-			return err
-		}
-		got, err := readIn(ctx, conn, state{}, func() {})
+		edit, err := editOf(&r)
 		if err != nil {
 			return err
 		}
-		if got.err != nil {
-			return fmt.Errorf("the licenses in the database have mistakes, which must be mended first:\n%w", got.err)
+		row = edit.row
+		found, err := conn.one(ctx, edit.look, edit.args...)
+		switch {
+		case errors.Is(err, errNoRow):
+			return fmt.Errorf("%w: no %s %q", source.ErrNoSuch, strings.TrimSuffix(strings.SplitN(row, "/", 2)[0], "s"), edit.id)
+		case err != nil:
+			return err
+		}
+		if found[0] == "t" { // but perhaps only from a later instant on
+			if done, err := says(ctx, conn, &r); err != nil || done {
+				return err
+			}
+		}
+		args := edit.args
+		if r.Kind == source.RevokeLicense || r.Kind == source.RevokeDigest {
+			args = append(args, r.At.UTC().Format(time.RFC3339), r.Reason)
+		}
+		if _, err := conn.each(ctx, func([][]byte) error { return nil }, edit.edit, args...); err != nil {
+			return err
+		}
+		changed = true
+		if done, err := says(ctx, conn, &r); err != nil {
+			return err
+		} else if !done {
+			return fmt.Errorf("%s: the edit would not mean what it should: edit it by hand", row)
 		}
 		return nil
 	})
@@ -41,46 +60,53 @@ func (db *DB) Revoke(ctx context.Context, r source.Revocation) (row string, chan
 	return row, changed, nil
 }
 
-func revokeRow(ctx context.Context, conn *session, r *source.Revocation) (row string, changed bool, err error) {
-	at := r.At.UTC().Format(time.RFC3339)
-	var look, edit, id string
-	var args []string
+// says reads whether the licenses in the database have a revocation.
+func says(ctx context.Context, conn *session, r *source.Revocation) (bool, error) {
+	got, err := readIn(ctx, conn, state{}, func() {})
+	if err != nil {
+		return false, err
+	}
+	if got.err != nil {
+		return false, fmt.Errorf("the licenses in the database have mistakes, which must be mended first:\n%w", got.err)
+	}
+	return r.Done(got.snap.Set), nil
+}
+
+// rowEdit is how a row is revoked: look locks it and says whether it was revoked at all.
+type rowEdit struct {
+	row, id, look, edit string
+	args                []string
+}
+
+func editOf(r *source.Revocation) (e rowEdit, err error) {
 	switch r.Kind {
 	case source.RevokeCustomer:
-		row, id, args = "customers/"+r.ID, r.ID, []string{r.ID}
-		look = "SELECT status = 'banned' FROM pullgate.customers WHERE id = $1 FOR UPDATE"
-		edit = "UPDATE pullgate.customers SET status = 'banned' WHERE id = $1"
+		e.row, e.id, e.args = "customers/"+r.ID, r.ID, []string{r.ID}
+		e.look = "SELECT status = 'banned' FROM pullgate.customers WHERE id = $1 FOR UPDATE"
+		e.edit = "UPDATE pullgate.customers SET status = 'banned' WHERE id = $1"
 	case source.RevokeLicense:
-		row, id, args = "licenses/"+r.ID, r.ID, []string{r.ID}
-		look = "SELECT revoked_at IS NOT NULL FROM pullgate.licenses WHERE id = $1 FOR UPDATE"
-		edit = "UPDATE pullgate.licenses SET revoked_at = $2, revoked_reason = nullif($3, '') WHERE id = $1"
+		e.row, e.id, e.args = "licenses/"+r.ID, r.ID, []string{r.ID}
+		e.look = "SELECT revoked_at IS NOT NULL FROM pullgate.licenses WHERE id = $1 FOR UPDATE"
+		e.edit = `UPDATE pullgate.licenses SET revoked_at = $2, revoked_reason = coalesce(nullif($3, ''), revoked_reason),
+			suspended_at = NULL, suspended_until = NULL, suspended_reason = NULL, suspended_public_reason = NULL WHERE id = $1`
 	case source.RevokeKey:
-		row, id, args = "keys/"+r.Customer+"/"+r.Key, r.Customer+"/"+r.Key, []string{r.Customer, r.Key}
-		look = "SELECT false FROM pullgate.keys WHERE customer = $1 AND id = $2 FOR UPDATE"
-		edit = "DELETE FROM pullgate.keys WHERE customer = $1 AND id = $2"
+		e.row, e.id, e.args = "keys/"+r.Customer+"/"+r.Key, r.Customer+"/"+r.Key, []string{r.Customer, r.Key}
+		e.look = "SELECT false FROM pullgate.keys WHERE customer = $1 AND id = $2 FOR UPDATE"
+		e.edit = "DELETE FROM pullgate.keys WHERE customer = $1 AND id = $2"
 	case source.RevokeDigest:
-		row, id, args = "registries/"+r.Registry, r.Registry, []string{r.Registry, r.Repository, r.Digest}
-		look = `SELECT coalesce(revoked_digests @> jsonb_build_array(jsonb_build_object('repository', $2::text, 'digest', $3::text)), false)
+		e.row, e.id, e.args = "registries/"+r.Registry, r.Registry, []string{r.Registry, r.Repository, r.Digest}
+		e.look = `SELECT coalesce(revoked_digests @> jsonb_build_array(jsonb_build_object('repository', $2::text, 'digest', $3::text)), false)
 			FROM pullgate.registries WHERE id = $1 FOR UPDATE`
-		edit = `UPDATE pullgate.registries SET revoked_digests = coalesce(revoked_digests, '[]') || jsonb_build_array(jsonb_strip_nulls(
+		// What was to be revoked later is revoked now.
+		e.edit = `UPDATE pullgate.registries SET revoked_digests = (
+			SELECT coalesce(jsonb_agg(d ORDER BY n), '[]') FROM jsonb_array_elements(coalesce(revoked_digests, '[]')) WITH ORDINALITY AS list (d, n)
+			WHERE NOT d @> jsonb_build_object('repository', $2::text, 'digest', $3::text)
+			) || jsonb_build_array(jsonb_strip_nulls(
 			jsonb_build_object('repository', $2::text, 'digest', $3::text, 'at', $4::text, 'reason', nullif($5::text, '')))) WHERE id = $1`
 	default:
-		return "", false, fmt.Errorf("%q cannot be revoked", r.Kind)
+		return e, fmt.Errorf("%q cannot be revoked", r.Kind)
 	}
-	found, err := conn.one(ctx, look, args...)
-	switch {
-	case errors.Is(err, errNoRow):
-		return row, false, fmt.Errorf("%w: no %s %q", source.ErrNoSuch, strings.TrimSuffix(strings.SplitN(row, "/", 2)[0], "s"), id)
-	case err != nil:
-		return row, false, err
-	case found[0] == "t":
-		return row, false, nil
-	}
-	if r.Kind == source.RevokeLicense || r.Kind == source.RevokeDigest {
-		args = append(args, at, r.Reason)
-	}
-	_, err = conn.each(ctx, func([][]byte) error { return nil }, edit, args...)
-	return row, true, err
+	return e, nil
 }
 
 // Target finds what is to be revoked. The error is source.ErrNoSuch when it is not there.

@@ -20,8 +20,14 @@ import (
 // written or replaced and everything else stays byte for byte. It returns the file's name, and false
 // when it said so before. The files must be good, and what comes of the edit must mean exactly what was
 // to be; else nothing is written, and the error names the place to edit by hand. The file is replaced
-// whole.
+// whole, and keeps its owner and mode. Of several at a time each waits for the one before; what somebody
+// else writes meanwhile is not overwritten, but is an error.
 func (d Dir) Revoke(ctx context.Context, r Revocation) (file string, changed bool, err error) {
+	unlock, err := d.lock(ctx)
+	if err != nil {
+		return "", false, err
+	}
+	defer unlock()
 	snap, err := d.Load(ctx)
 	if err != nil {
 		return "", false, fmt.Errorf("the license files have mistakes, which must be mended first:\n%w", err)
@@ -41,6 +47,9 @@ func (d Dir) Revoke(ctx context.Context, r Revocation) (file string, changed boo
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return byHand(errors.New("it is a symbolic link, which something else puts there"))
 	}
+	if info.Mode()&0o200 == 0 {
+		return byHand(errors.New("its owner may not write it"))
+	}
 	old, err := os.ReadFile(path)
 	if err != nil {
 		return pos.File, false, err
@@ -52,7 +61,10 @@ func (d Dir) Revoke(ctx context.Context, r Revocation) (file string, changed boo
 	if err := d.proves(ctx, r, pos.File, text); err != nil {
 		return byHand(err)
 	}
-	return pos.File, true, replace(path, text, info.Mode().Perm())
+	if err := replace(path, old, text, info); err != nil {
+		return pos.File, false, err
+	}
+	return pos.File, true, nil
 }
 
 // place is where the document is that has to be edited, and whether it says so already.
@@ -91,6 +103,15 @@ func (r *Revocation) place(set *license.Set) (pos license.Position, done bool, e
 		return reg.Pos, has, nil
 	}
 	return pos, false, fmt.Errorf("%q cannot be revoked", r.Kind)
+}
+
+// Done says whether a set has the revocation: what is revoked is so by then, a key is gone.
+func (r *Revocation) Done(set *license.Set) bool {
+	_, done, err := r.place(set)
+	if r.Kind == RevokeKey {
+		return errors.Is(err, ErrNoSuch)
+	}
+	return err == nil && done
 }
 
 // advice is what a person would write.
@@ -163,10 +184,7 @@ func (d Dir) proves(ctx context.Context, r Revocation, file string, text []byte)
 	if err != nil {
 		return fmt.Errorf("the edit would be a mistake: %w", err)
 	}
-	switch _, done, err := r.place(set); {
-	case r.Kind == RevokeKey && errors.Is(err, ErrNoSuch):
-	case r.Kind != RevokeKey && err == nil && done:
-	default:
+	if !r.Done(set) {
 		return errors.New("the edit would not mean what it should")
 	}
 	before, err := d.Load(ctx)
@@ -197,24 +215,6 @@ type textFile struct {
 }
 
 func (f *textFile) Read(p []byte) (int, error) { return f.r.Read(p) }
-
-// replace writes a file aside and renames it, so that a reader finds the old one or the new one.
-func replace(path string, text []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".pullgate-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
-}
 
 // only says what else an edit has changed.
 func (r *Revocation) only(before, after *license.Set) error {

@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -94,7 +96,16 @@ func TestRevocationChangesOneThing(t *testing.T) {
 				if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
 					t.Fatal(err)
 				}
+				if os.Geteuid() == 0 { // who may edit the files is not always who reads them
+					if err := os.Chown(path, 1234, 4321); err != nil {
+						t.Fatal(err)
+					}
+				}
+				was := ownerOf(t, path)
 				file, changed, err := Dir{Path: dir}.Revoke(t.Context(), c.r)
+				if owner := ownerOf(t, path); owner != was {
+					t.Errorf("it belongs to %v, and belonged to %v", owner, was)
+				}
 				now, _ := os.ReadFile(path)
 				if c.err != "" {
 					if err == nil || !strings.Contains(err.Error(), c.err) || string(now) != text {
@@ -126,6 +137,72 @@ func TestRevocationChangesOneThing(t *testing.T) {
 	}
 }
 
+func ownerOf(t *testing.T, path string) [2]uint32 {
+	t.Helper()
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := info.Sys().(*syscall.Stat_t)
+	return [2]uint32{st.Uid, st.Gid}
+}
+
+// Who revokes takes nothing back that others revoke at the same time.
+func TestRevocationsAtTheSameTimeAllCount(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(revocable), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	all := []Revocation{
+		{Kind: RevokeKey, Customer: "acme", Key: "ci"},
+		{Kind: RevokeKey, Customer: "acme", Key: "people"},
+		{Kind: RevokeKey, Customer: "globex", Key: "ci"},
+		{Kind: RevokeLicense, ID: "acme-app", At: time.Unix(1_800_000_000, 0)},
+		{Kind: RevokeLicense, ID: "globex-app", At: time.Unix(1_800_000_000, 0)},
+		{Kind: RevokeCustomer, ID: "acme"},
+		{Kind: RevokeCustomer, ID: "globex"},
+	}
+	var revoking sync.WaitGroup
+	for _, r := range all {
+		revoking.Go(func() {
+			if _, changed, err := (Dir{Path: dir}).Revoke(t.Context(), r); err != nil || !changed {
+				t.Errorf("%s %s%s: %v %v", r.Kind, r.ID, r.Key, changed, err)
+			}
+		})
+	}
+	revoking.Wait()
+	snap, err := Dir{Path: dir}.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range all {
+		if !r.Done(snap.Set) {
+			t.Errorf("%s %s%s is not revoked", r.Kind, r.ID, r.Key)
+		}
+	}
+}
+
+// What somebody else has written since the file was read stays.
+func TestRevocationOverwritesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.yaml")
+	if err := os.WriteFile(path, []byte("theirs"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := replace(path, []byte("read"), []byte("ours"), info); !errors.Is(err, errChanged) {
+		t.Error(err)
+	}
+	if now, err := os.ReadFile(path); err != nil || string(now) != "theirs" {
+		t.Errorf("%q %v", now, err)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("%v %v", left, err)
+	}
+}
+
 func TestRevocationNeedsGoodFiles(t *testing.T) {
 	dir := t.TempDir()
 	broken := "kind: Customer\nid: acme\nfoo: 1\n"
@@ -133,6 +210,13 @@ func TestRevocationNeedsGoodFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, _, err := (Dir{Path: dir}).Revoke(t.Context(), Revocation{Kind: RevokeCustomer, ID: "acme"}); err == nil || !strings.Contains(err.Error(), "mended first") {
+		t.Error(err)
+	}
+	readOnly := t.TempDir()
+	if err := os.WriteFile(filepath.Join(readOnly, "a.yaml"), []byte(revocable), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := (Dir{Path: readOnly}).Revoke(t.Context(), Revocation{Kind: RevokeCustomer, ID: "acme"}); err == nil || !strings.Contains(err.Error(), "may not write it") {
 		t.Error(err)
 	}
 	linked := t.TempDir()
