@@ -1,6 +1,7 @@
 package tombstone
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,7 @@ type FollowerConfig struct {
 	// Unattended means that no publisher sends heartbeats: that there is none is no alarm.
 	Unattended bool
 	Reread     time.Duration // how often the whole stream is read; 0: 10 s
+	most       int           // tombstones that are held; 0: most
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -78,6 +80,7 @@ type alarms struct {
 	wasShort bool  // numbers were missing at the last look, too
 	apply    error // what keeps tombstones from counting
 	over     bool  // there are more than are held
+	many     bool  // there may be more than are looked for one by one
 }
 
 // NewFollower returns a Follower that knows nothing yet.
@@ -88,6 +91,7 @@ func NewFollower(cfg FollowerConfig) *Follower {
 	if cfg.Reread <= 0 {
 		cfg.Reread = reread
 	}
+	cfg.most = cmp.Or(cfg.most, most)
 	f := &Follower{cfg: cfg, live: map[string]bundle.Tombstone{}, numbers: map[int64]bool{}, since: time.Now()}
 	f.metrics = newFollowerMetrics(cfg.Registerer, f)
 	return f
@@ -174,38 +178,42 @@ func (f *Follower) take(ctx context.Context, ids, texts []string, whole bool) (b
 		if t == nil {
 			bad++
 		}
-		if t != nil || len(f.judged) < most && len(text) <= bundle.MaxStatement {
+		if t != nil || len(f.judged) < f.cfg.most && len(text) <= bundle.MaxStatement {
 			f.judged[text] = t
 		}
 	}
 	f.mu.Lock()
 	if whole {
-		f.alarms.bad = 0
+		f.alarms.bad, f.alarms.over = 0, false
 	}
 	f.alarms.bad += bad
 	for _, text := range fresh {
-		f.hold(text, f.judged[text])
+		if !f.hold(text, f.judged[text]) {
+			delete(f.judged, text) // it is tried again when there is room
+		}
 	}
 	f.mu.Unlock()
 	f.apply(ctx)
 	return bad
 }
 
-// hold takes a tombstone. It is called with mu held.
-func (f *Follower) hold(text string, t *bundle.Tombstone) {
-	if len(f.numbers) < most && (f.beat == nil || t.Number >= f.beat.First) {
+// hold takes a tombstone, and says whether there was room. It is called with mu held.
+func (f *Follower) hold(text string, t *bundle.Tombstone) bool {
+	if len(f.numbers) < f.cfg.most && (f.beat == nil || t.Number >= f.beat.First) {
 		f.numbers[t.Number] = true
 	}
 	f.highest = max(f.highest, t.Number)
 	if _, known := f.live[text]; known || t.Serial <= f.cfg.Serial() {
-		return
+		return true
 	}
-	if f.alarms.over = len(f.live) >= most; f.alarms.over {
-		return
+	if len(f.live) >= f.cfg.most {
+		f.alarms.over = true
+		return false
 	}
 	f.live[text], f.applied = *t, false
 	f.metrics.taken.Inc()
 	f.cfg.Logger.Info("revoked before the bundle says so", "bundle", f.cfg.Name, "number", t.Number, "what", t.Target(), "until_serial", t.Serial)
+	return true
 }
 
 // apply makes what is live count, without what the active bundle has ended.
@@ -264,7 +272,8 @@ func (f *Follower) listen(ctx context.Context) error {
 // called with mu held.
 func (f *Follower) count() {
 	var missing []int64
-	if f.beat != nil && f.beat.Last-f.beat.First < most {
+	f.alarms.many = f.beat != nil && f.beat.Last-f.beat.First >= int64(f.cfg.most)
+	if f.beat != nil && !f.alarms.many {
 		for n := f.beat.First; n <= f.beat.Last; n++ {
 			if !f.numbers[n] {
 				missing = append(missing, n)
@@ -333,8 +342,11 @@ func (f *Follower) problems() map[string]string {
 	if a.bad > 0 {
 		tell("forged", "%d entries that no configured key has signed, and that count for nothing: somebody else writes to Redis, or the key they are signed with is not configured", a.bad)
 	}
-	if a.over {
-		tell("many", "more than %d: the rest counts when the bundle has it", most)
+	switch {
+	case a.over:
+		tell("many", "more than %d: the rest counts when the bundle has it", f.cfg.most)
+	case a.many:
+		tell("many", "more than %d numbers: whether one of them is missing is not looked for; what they revoke counts when the bundle has it", f.cfg.most)
 	}
 	if a.apply != nil {
 		tell("apply", "not in effect: %v", a.apply)

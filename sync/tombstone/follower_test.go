@@ -28,9 +28,9 @@ type side struct {
 	fail   error
 }
 
-func (s *site) follow(t *testing.T, unattended bool) *side {
+func (s *site) follow(t *testing.T, unattended bool, others ...func(*FollowerConfig)) *side {
 	out := &side{site: s, serial: 500, reg: prometheus.NewRegistry()}
-	out.f = NewFollower(FollowerConfig{
+	cfg := FollowerConfig{
 		Name: bundle.DefaultName, Ring: s.ring, Stream: s.m, Unattended: unattended, Registerer: out.reg,
 		Serial: func() int64 { out.mu.Lock(); defer out.mu.Unlock(); return out.serial },
 		Apply: func(_ context.Context, all []bundle.Tombstone) error {
@@ -45,7 +45,11 @@ func (s *site) follow(t *testing.T, unattended bool) *side {
 			}
 			return nil
 		},
-	})
+	}
+	for _, change := range others {
+		change(&cfg)
+	}
+	out.f = NewFollower(cfg)
 	ctx, stop := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- out.f.Run(ctx) }()
@@ -102,6 +106,27 @@ func (s *side) value(t *testing.T, name string) float64 {
 	}
 	t.Fatalf("no metric %s", name)
 	return 0
+}
+
+// What there was no room for counts as soon as there is some.
+func TestAFollowerOfTooManyTakesTheRestLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.publish(500)
+		sc := s.follow(t, false, func(c *FollowerConfig) { c.most = 2 })
+		defer sc.stop()
+		for i, id := range []string{"a", "b", "c", "d"} {
+			s.append(bundle.Tombstone{Kind: bundle.TombstoneCustomer, Customer: id})
+			if i > 0 {
+				s.publish(500 + int64(i)) // which the sidecar does not have yet
+			}
+		}
+		synctest.Wait()
+		sc.wants(t, "too many", "more than 2: the rest", "customer a", "customer b")
+		sc.activate(501)
+		sc.after(2*reread, true)
+		sc.wants(t, "with room", "more than 2 numbers", "customer c", "customer d")
+	})
 }
 
 const acme1 = "license acme-1 of acme"
