@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 
@@ -78,14 +79,15 @@ func (c *comparison) tag(ctx context.Context, s *side, t *heldTag, customer int)
 	return s.ask(ctx, customer, t)
 }
 
-// eachTag asks about all tags of a repository as the customer at a place, or as nobody for -1.
-func (c *comparison) eachTag(ctx context.Context, h *held, customer int) (*profile, error) {
+// eachTag asks about all tags of a repository, or those that differ, as the customer at a place, or
+// as nobody for -1. Of what it does not ask about it says that it is not there.
+func (c *comparison) eachTag(ctx context.Context, h *held, customer int, some bool) (*profile, error) {
 	if h == nil {
 		return nothing, nil
 	}
 	out := &profile{answers: make([]*placed, len(h.all))}
 	for i, t := range h.all {
-		if out.answers[i] = notThere; t == nil {
+		if out.answers[i] = notThere; t == nil || some && !h.differs[i] {
 			continue
 		}
 		a, err := c.tag(ctx, h.side, t, customer)
@@ -97,41 +99,69 @@ func (c *comparison) eachTag(ctx context.Context, h *held, customer int) (*profi
 	return out, nil
 }
 
-// answers asks about a repository as one customer, or takes what another one who is alike was
-// answered.
-func (c *comparison) answers(ctx context.Context, h *held, d *customerDocument, p *portion) (*profile, error) {
+// answers is eachTag, or takes what another customer who is alike was answered.
+func (c *comparison) answers(ctx context.Context, h *held, d *customerDocument, p *portion, some bool) (*profile, error) {
 	id := ""
 	if h.exceptions[d.id] {
 		id = d.id
 	}
-	key := p.key(h.instants, id)
+	key, reached, err := h.key(p, id, some)
+	if err != nil {
+		return nil, fmt.Errorf("customer %s: grants: %w", d.id, err)
+	}
 	if known, ok := h.profiles.get(key); ok {
 		return known, c.check(ctx, h, d, p, known)
 	}
 	out := &profile{answers: make([]*placed, len(h.all))}
-	var content []byte
+	var missing []int
 	for i, t := range h.all {
 		out.answers[i] = notThere
-		if t == nil {
+		if t == nil || some && !h.differs[i] {
 			continue
 		}
-		key := p.key(t.instants, id)
-		a, ok := t.answers.get(key)
+		a, ok := t.answers.get(h.keyOfTag(i, p, reached, id))
 		if !ok {
-			found, err := c.tag(ctx, h.side, t, d.place)
-			if err != nil {
-				return nil, err
-			}
-			if a, ok = p.put(found, t.instants, h.side.alike.Order); !ok {
-				return nil, errNotAlike
-			}
-			a.id, a.side, a.place = c.placed.Add(1), h.side, d.place
-			a = t.answers.put(key, a)
+			missing = append(missing, i)
+			continue
 		}
 		out.answers[i] = a
+	}
+	unseen := c.unseen(ctx, h, missing, d.place)
+	for _, i := range missing {
+		t, found := h.all[i], refusal
+		var err error
+		switch {
+		case unseen == nil:
+			found, err = c.tag(ctx, h.side, t, d.place)
+		case !unseen[h.tags[i]]:
+			c.asked.Add(1)
+			found, err = h.side.pull(ctx, d.place, t)
+		}
+		if err != nil {
+			return nil, err
+		}
+		a, ok := p.put(found, t.instants, h.side.alike.Order)
+		if !ok {
+			return nil, errNotAlike
+		}
+		a.id, a.side, a.place = c.ids.Add(1), h.side, d.place
+		out.answers[i] = t.answers.put(h.keyOfTag(i, p, reached, id), a)
+	}
+	var content []byte
+	for _, a := range out.answers {
 		content = binary.AppendUvarint(content, a.id)
 	}
 	return h.profiles.put(key, h.interned.put(string(content), out)), nil
+}
+
+// unseen are the tags that are not in a customer's list, if it pays to ask for that: of one it is
+// the same to ask for it alone.
+func (c *comparison) unseen(ctx context.Context, h *held, missing []int, customer int) map[string]bool {
+	if h.side.rules || len(missing)*4 < len(h.tags) {
+		return nil
+	}
+	c.asked.Add(1)
+	return h.side.unseen(ctx, customer, h)
 }
 
 // put finds the places of the license and the instant that an answer names. It fails when the
@@ -165,7 +195,7 @@ func (c *comparison) check(ctx context.Context, h *held, d *customerDocument, p 
 		return nil
 	}
 	i := int(c.checks.Add(1)) % len(given.answers)
-	if h.all[i] == nil {
+	if given.answers[i] == notThere {
 		return nil
 	}
 	a, err := c.tag(ctx, h.side, h.all[i], d.place)

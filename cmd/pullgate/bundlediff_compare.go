@@ -29,6 +29,9 @@ type compareOptions struct {
 	// what anyone may pull, as customer "".
 	Each     func(*customerChange) error
 	Progress *asking // or nil
+	// WithoutReasons: nobody is told why something is lost, which takes many times as long to find
+	// out as that it is.
+	WithoutReasons bool
 	// Engine is what is asked, nil for one of the comparison's own. It keeps the bundle after, and its
 	// policy compiled, until it is closed or used for another.
 	Engine *engine.Engine
@@ -64,8 +67,9 @@ type comparison struct {
 	apart        bool // nobody is alike
 	facts        *factChanges
 
-	unnamed                memoized[[2][32]byte, unnamedDeltas]
-	placed                 atomic.Uint64
+	unnamed                memoized[[2]string, unnamedDeltas]
+	shapes                 memoized[[32]byte, uint64]
+	ids                    atomic.Uint64 // numbers what is kept once
 	asked, checks, visited atomic.Int64
 }
 
@@ -124,6 +128,7 @@ func (c *comparison) prepare(ctx context.Context, e *engine.Engine, before, afte
 			if c.sides[i], err = newSide(ctx, e, b, c.At.Unix()); err != nil {
 				return fmt.Errorf("bundle of revision %.12s: %w", b.Revision(), err)
 			}
+			c.sides[i].ids = &c.ids
 			// What this key is made of besides the question is the policy and the data that it reads.
 			in := &authz.Input{
 				Time: c.At.Unix(), Subject: authz.Subject{Via: "anonymous"}, Action: "ping", Kind: authz.KindPing, Target: &authz.Target{},
@@ -195,11 +200,11 @@ func (c *comparison) anyone(ctx context.Context, diff *difference) error {
 		var profiles [2]*profile
 		for i, h := range r.sides {
 			var err error
-			if profiles[i], err = c.eachTag(ctx, h, -1); err != nil {
+			if profiles[i], err = c.eachTag(ctx, h, -1, false); err != nil {
 				return err
 			}
 		}
-		change.add(r, newDelta(ctx, r, profiles, true), noPortion, noPortion)
+		change.add(r, c.newDelta(ctx, r, profiles, true), noPortion, noPortion)
 	}
 	if len(change.repositories) == 0 {
 		return nil
@@ -265,7 +270,7 @@ func (c *comparison) everybody(ctx context.Context, diff *difference) error {
 	})
 	err := group.Wait()
 	if err != nil && ctx.Err() != nil {
-		return errors.New("interrupted before every customer was compared; nothing is said")
+		return fmt.Errorf("interrupted before every customer was compared; nothing is said: %w", context.Cause(ctx))
 	}
 	return err
 }

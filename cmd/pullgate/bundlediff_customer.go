@@ -61,7 +61,7 @@ type keptTags struct {
 
 // newDelta compares tag by tag. What a customer has or had because anyone may is no gain and no
 // loss of his: it is told of anyone.
-func newDelta(ctx context.Context, r *repository, profiles [2]*profile, anyone bool) *delta {
+func (c *comparison) newDelta(ctx context.Context, r *repository, profiles [2]*profile, anyone bool) *delta {
 	d := &delta{before: profiles[0], after: profiles[1]}
 	type kind struct {
 		answers         [2]tagAnswer
@@ -82,7 +82,10 @@ func newDelta(ctx context.Context, r *repository, profiles [2]*profile, anyone b
 			}
 			d.kept[n].tags = append(d.kept[n].tags, i)
 		case his(b) && !a.Allow:
-			code := a.why(ctx, r.tag(1, i))
+			code := authz.Code("")
+			if !c.WithoutReasons {
+				code = a.why(ctx, r.tag(1, i))
+			}
 			n := slices.IndexFunc(d.lost, func(l lostTags) bool { return l.code == code })
 			if n < 0 {
 				n = len(d.lost)
@@ -106,7 +109,7 @@ type worker struct {
 func (c *comparison) newWorker() *worker {
 	w := &worker{comparison: c}
 	for i, s := range c.sides {
-		w.cutters[i] = &cutter{alike: s.alike}
+		w.cutters[i] = &cutter{alike: s.alike, own: s.own, shapes: &c.shapes, number: func() uint64 { return c.ids.Add(1) }}
 	}
 	return w
 }
@@ -127,8 +130,13 @@ func (w *worker) changes(ctx context.Context, pairs []pair) ([]*customerChange, 
 
 func (w *worker) change(ctx context.Context, p *pair) (*customerChange, error) {
 	docs := [2]*customerDocument{{id: p.id, place: -1}, {id: p.id, place: -1}}
+	same := w.sameDocument(p)
 	for i, s := range w.sides {
-		if p.places[i] >= 0 {
+		if i == 1 && same {
+			after := *docs[0]
+			after.place = p.places[1]
+			docs[1] = &after
+		} else if p.places[i] >= 0 {
 			var err error
 			if docs[i], err = readCustomer(p.id, p.places[i], s.customers[p.places[i]].Value); err != nil {
 				return nil, err
@@ -136,7 +144,6 @@ func (w *worker) change(ctx context.Context, p *pair) (*customerChange, error) {
 		}
 	}
 	change := &customerChange{before: docs[0], after: docs[1]}
-	same := w.sameDocument(p)
 	if !w.tagsOnly() {
 		var err error
 		if !same {
@@ -151,14 +158,14 @@ func (w *worker) change(ctx context.Context, p *pair) (*customerChange, error) {
 		if same && w.samePolicy && r.same {
 			continue
 		}
-		d, portions, err := w.repository(ctx, r, docs)
+		d, portions, err := w.repository(ctx, r, docs, same && w.samePolicy)
 		if err != nil {
 			return nil, err
 		}
 		change.add(r, d, portions[0], portions[1])
 	}
 	if w.sides[0].grants || w.sides[1].grants {
-		if err := w.addUnnamed(ctx, change, docs); err != nil {
+		if err := w.addUnnamed(ctx, change, docs, same && w.samePolicy); err != nil {
 			return nil, err
 		}
 	}
@@ -180,8 +187,8 @@ func (w *worker) findNamed(docs [2]*customerDocument) {
 	w.named = slices.Compact(w.named)
 }
 
-// repository asks both sides about a repository.
-func (w *worker) repository(ctx context.Context, r *repository, docs [2]*customerDocument) (*delta, [2]*portion, error) {
+// repository asks both sides about a repository, or about those of its tags that differ.
+func (w *worker) repository(ctx context.Context, r *repository, docs [2]*customerDocument, some bool) (*delta, [2]*portion, error) {
 	r.load(w.samePolicy)
 	profiles, portions := [2]*profile{nothing, nothing}, [2]*portion{noPortion, noPortion}
 	many := true
@@ -191,23 +198,28 @@ func (w *worker) repository(ctx context.Context, r *repository, docs [2]*custome
 		}
 		var err error
 		if w.shared(h.side) {
-			if portions[i], err = w.cutters[i].portion(docs[i], h.product, r.name); err == nil {
-				profiles[i], err = w.answers(ctx, h, docs[i], portions[i])
+			if b := r.sides[0]; i == 1 && some && b != nil && b.product == h.product {
+				portions[1] = portions[0]
+			} else {
+				portions[i], err = w.cutters[i].portion(docs[i], h.product, r.name)
+			}
+			if err == nil {
+				profiles[i], err = w.answers(ctx, h, docs[i], portions[i], some)
 			}
 		} else {
 			many = false
-			profiles[i], err = w.eachTag(ctx, h, docs[i].place)
+			profiles[i], err = w.eachTag(ctx, h, docs[i].place, some)
 		}
 		if err != nil {
 			return nil, portions, err
 		}
 	}
 	if !many {
-		return newDelta(ctx, r, profiles, false), portions, nil
+		return w.newDelta(ctx, r, profiles, false), portions, nil
 	}
 	d, ok := r.deltas.get(profiles)
 	if !ok {
-		d = r.deltas.put(profiles, newDelta(ctx, r, profiles, false))
+		d = r.deltas.put(profiles, w.newDelta(ctx, r, profiles, false))
 	}
 	return d, portions, nil
 }
@@ -218,9 +230,9 @@ type unnamedDeltas []atomic.Pointer[delta]
 
 // addUnnamed adds the repositories that no license names, where a vendor rule may grant them.
 // Nothing of a license counts there, so that the answers are those of many.
-func (w *worker) addUnnamed(ctx context.Context, change *customerChange, docs [2]*customerDocument) error {
+func (w *worker) addUnnamed(ctx context.Context, change *customerChange, docs [2]*customerDocument, same bool) error {
 	bare := [2]*customerDocument{docs[0].bare(), docs[1].bare()}
-	var key [2][32]byte
+	var key [2]string
 	many := w.shared(w.sides[0]) && w.shared(w.sides[1])
 	for i, d := range bare {
 		if many && d.raw != nil {
@@ -228,7 +240,7 @@ func (w *worker) addUnnamed(ctx context.Context, change *customerChange, docs [2
 			if err != nil {
 				return err
 			}
-			key[i] = p.key(nil, "")
+			key[i] = string(p.key(nil))
 		}
 	}
 	var known unnamedDeltas
@@ -244,6 +256,9 @@ func (w *worker) addUnnamed(ctx context.Context, change *customerChange, docs [2
 			named = named[1:]
 			continue
 		}
+		if same && r.same {
+			continue
+		}
 		r.load(w.samePolicy)
 		keep := many && !r.excepts(change.id())
 		if keep {
@@ -252,7 +267,7 @@ func (w *worker) addUnnamed(ctx context.Context, change *customerChange, docs [2
 				continue
 			}
 		}
-		d, portions, err := w.repository(ctx, r, bare)
+		d, portions, err := w.repository(ctx, r, bare, same)
 		if err != nil {
 			return err
 		}

@@ -71,9 +71,10 @@ func memberOf(members []bundle.Member, name string) []byte {
 // and instants taken out: customers whose portions are alike get answers that are alike
 // (engine.Alike).
 type portion struct {
-	shape    []byte   // the rest, with the places of ids and instants
+	shape    uint64   // stands for the rest, with the places of ids and instants
 	licenses []string // ascending
 	instants []int64  // ascending
+	reaches  []reach  // of the grants, where they are taken out, too
 }
 
 // noPortion is the portion of who has none.
@@ -82,9 +83,13 @@ var noPortion = &portion{}
 // cutter makes portions. It keeps room between uses and belongs to one goroutine.
 type cutter struct {
 	alike   engine.Alike
+	own     bool                        // what grants reach is taken out
+	shapes  *memoized[[32]byte, uint64] // those of all cutters
+	number  func() uint64               // a new one each time
 	text    []byte
 	ids     []string // as they occur
 	moments []int64
+	reaches []reach
 }
 
 // Members of grants and licenses that hold instants.
@@ -94,7 +99,7 @@ var instantFields = map[string]bool{
 
 // portion is what decides about a repository of a product ("" for none).
 func (c *cutter) portion(d *customerDocument, product, repository string) (*portion, error) {
-	c.text, c.ids, c.moments = c.text[:0], c.ids[:0], c.moments[:0]
+	c.text, c.ids, c.moments, c.reaches = c.text[:0], c.ids[:0], c.moments[:0], c.reaches[:0]
 	c.bytes(d.banned)
 	c.bytes([]byte(strconv.FormatBool(len(d.licenses) > 0)))
 	for _, name := range c.alike.Fields {
@@ -124,7 +129,11 @@ func (c *cutter) portion(d *customerDocument, product, repository string) (*port
 		i, _ := slices.BinarySearch(out.instants, at)
 		c.text = binary.AppendUvarint(c.text, uint64(i))
 	}
-	out.shape = bytes.Clone(c.text)
+	out.reaches = slices.Clone(c.reaches)
+	sum, ok := sha256.Sum256(c.text), false
+	if out.shape, ok = c.shapes.get(sum); !ok {
+		out.shape = c.shapes.put(sum, c.number())
+	}
 	return out, nil
 }
 
@@ -156,6 +165,9 @@ func (c *cutter) grants(list []byte) error {
 			case m.Name == "license" && len(m.Value) > 2 && m.Value[0] == '"' && bytes.IndexByte(m.Value, '\\') < 0:
 				c.text = append(c.text, 'l')
 				c.ids = append(c.ids, string(m.Value[1:len(m.Value)-1]))
+			case c.own && (m.Name == "ranges" || m.Name == "tags" || m.Name == "patterns"):
+				c.reaches = append(c.reaches, reach{m.Name, string(m.Value)})
+			case c.own && m.Name == "constraint": // is in messages
 			case m.Name == "boundaries":
 				err = c.instants(m.Value)
 			case m.Name == "clocks":
@@ -223,11 +235,10 @@ func (c *cutter) instants(value []byte) error {
 	return nil
 }
 
-// key says which portions get the same answers about what has these instants (ascending). id is
-// the customer's where it counts, else "".
-func (p *portion) key(instants []int64, id string) [32]byte {
-	h := make([]byte, 0, len(p.shape)+64+2*len(p.instants))
-	h = append(h, p.shape...)
+// key says which portions get the same answers about what has these instants (ascending), as far
+// as reaches do not count.
+func (p *portion) key(instants []int64) []byte {
+	h := binary.AppendUvarint(make([]byte, 0, 64), p.shape)
 	for _, at := range p.instants {
 		i, equal := slices.BinarySearch(instants, at)
 		i *= 2
@@ -236,6 +247,5 @@ func (p *portion) key(instants []int64, id string) [32]byte {
 		}
 		h = binary.AppendUvarint(h, uint64(i))
 	}
-	h = append(h, id...)
-	return sha256.Sum256(h)
+	return h
 }

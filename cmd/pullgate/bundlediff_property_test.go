@@ -80,9 +80,13 @@ func drawEdited(t *rapid.T, from *edited) *edited {
 	return e
 }
 
-var anyDate = regexp.MustCompile(`202[5-7]-\d\d-\d\d`)
+var (
+	anyVersions = regexp.MustCompile(`versions: [^,]*, channels`)
+	anyTags     = regexp.MustCompile(`(repository: \S+, tags: )(all|\[[^]]*\])`)
+	anyDate     = regexp.MustCompile(`202[5-7]-\d\d-\d\d`)
+)
 
-// like is a customer as another one, perhaps some days later.
+// like is a customer as another one, perhaps some days later, or with other versions and tags.
 func (v *randomVendor) like(text, model, id string) string {
 	days := v.number("later", -2, 2) * v.number("times", 0, 5)
 	text = anyDate.ReplaceAllStringFunc(text, func(day string) string {
@@ -92,6 +96,10 @@ func (v *randomVendor) like(text, model, id string) string {
 		}
 		return at.AddDate(0, 0, days).Format(time.DateOnly)
 	})
+	if v.sometimes(2, "reaches others") {
+		text = anyVersions.ReplaceAllString(text, "versions: "+v.pick("other versions", `">=1.0.0 <1.2.0"`, `">=1.1.0"`, `"<1.1.0"`, "all")+", channels")
+		text = anyTags.ReplaceAllString(text, "${1}"+v.pick("other tags", `["1.*"]`, `["*.0"]`, "[latest, guide]", "all"))
+	}
 	for _, word := range []string{"id: %s\n", "customer: %s\n", "id: %s-", "replaces: %s-"} {
 		text = strings.ReplaceAll(text, fmt.Sprintf(word, model), fmt.Sprintf(word, id))
 	}

@@ -18,9 +18,12 @@ type repository struct {
 	sides          [2]*held // nil where it is not there, or nobody can ask for it
 	same           bool     // what is known of it is the same on both sides
 
-	once   sync.Once
-	tags   []string // of both sides, ascending
-	deltas memoized[[2]*profile, *delta]
+	once sync.Once
+	tags []string // of both sides, ascending
+	// differs says which of them may be answered otherwise to a customer whose document is the same,
+	// where the policy is.
+	differs []bool
+	deltas  memoized[[2]*profile, *delta]
 }
 
 // held is a repository as one side has it.
@@ -35,10 +38,14 @@ type held struct {
 	// Set by load.
 	all        []*heldTag // at the places of repository.tags
 	instants   []int64    // of the clock and all candidates, ascending
+	listing    *authz.Request
+	listed     authz.Target
 	exceptions map[string]bool
 
-	profiles memoized[[32]byte, *profile]
-	interned memoized[string, *profile]
+	profiles  memoized[string, *profile]
+	reaches   memoized[reach, *reached]
+	sameReach memoized[string, uint64]
+	interned  memoized[string, *profile]
 }
 
 // heldTag is a tag of one side, nil where the side does not have it.
@@ -48,7 +55,7 @@ type heldTag struct {
 	instants []int64 // of the clock and its candidates, ascending
 	// answers by what a portion is (see portion.key). They are those of both sides where these
 	// cannot tell the tag apart.
-	answers *memoized[[32]byte, *placed]
+	answers *memoized[string, *placed]
 }
 
 // repositoriesOf are those of both sides that are wanted, ascending by registry and name. sameIndex
@@ -145,6 +152,7 @@ func (r *repository) load(samePolicy bool) {
 				h.loadTags()
 			}
 		}
+		r.differs = slices.Repeat([]bool{true}, len(r.tags))
 		b, a := r.sides[0], r.sides[1]
 		if !samePolicy || b == nil || a == nil || b.host != a.host || b.product != a.product || !bytes.Equal(b.public, a.public) {
 			return
@@ -152,21 +160,26 @@ func (r *repository) load(samePolicy bool) {
 		for i, t := range a.all {
 			// The input of a question and all data but the customer's are the same.
 			if old := b.all[i]; t != nil && old != nil && t.target.Set == old.target.Set && t.target.Resource == old.target.Resource {
-				t.answers = old.answers
+				t.answers, r.differs[i] = old.answers, false
 			}
 		}
 	})
 }
 
 func (h *held) loadTags() {
+	ask := func(path string) *authz.Request {
+		return classify.Classify(&classify.Inbound{Method: "GET", Host: h.host, Target: "/v2/" + h.name + path, Address: loopback, Via: "cli"})
+	}
+	h.listing = ask("/tags/list")
+	h.listed = h.side.gen.Resolve(authz.Registry{ID: h.registry}, h.listing)
 	h.all, h.exceptions, h.instants = make([]*heldTag, len(h.tags)), map[string]bool{}, []int64{h.side.at}
 	for e := range h.repo.Tags() {
 		i, ok := slices.BinarySearch(h.tags, e.Name)
 		if e.Hidden || !ok {
 			continue
 		}
-		t := &heldTag{instants: []int64{h.side.at}, answers: &memoized[[32]byte, *placed]{}}
-		t.request = classify.Classify(&classify.Inbound{Method: "GET", Host: h.host, Target: "/v2/" + h.name + "/manifests/" + e.Name, Address: loopback, Via: "cli"})
+		t := &heldTag{instants: []int64{h.side.at}, answers: &memoized[string, *placed]{}}
+		t.request = ask("/manifests/" + e.Name)
 		t.target = h.side.gen.Resolve(authz.Registry{ID: h.registry}, t.request)
 		for i := range t.target.Candidates {
 			c := &t.target.Candidates[i]

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pullgate/pullgate/authz"
@@ -23,6 +24,8 @@ type side struct {
 	gen       authz.Generation
 	gate      *authz.Gate
 	alike     engine.Alike
+	own       bool              // the library is this program's
+	ids       *atomic.Uint64    // of the comparison
 	at        int64             // the clock
 	rules     bool              // there are vendor rules
 	grants    bool              // and they may grant what no license names
@@ -43,7 +46,7 @@ func newSide(ctx context.Context, e *engine.Engine, b *bundle.Bundle, at int64) 
 	if err := e.ActivateSome(ctx, b, s.document); err != nil {
 		return nil, err
 	}
-	s.gen, s.alike = asPlaces{e.Generation(), s}, e.Alike()
+	s.gen, s.alike, s.own = asPlaces{e.Generation(), s}, e.Alike(), hasOwnLibrary(b)
 	registries, err := registriesOf(b)
 	if err != nil {
 		return nil, err
@@ -112,6 +115,11 @@ func (s *side) ask(ctx context.Context, place int, t *heldTag) (tagAnswer, error
 	if !s.rules && !s.isVisible(ctx, place, t) {
 		return refusal, ctx.Err()
 	}
+	return s.pull(ctx, place, t)
+}
+
+// pull is the decision about a tag.
+func (s *side) pull(ctx context.Context, place int, t *heldTag) (tagAnswer, error) {
 	d := s.decide(ctx, place, t)
 	if err := ctx.Err(); err != nil {
 		return refusal, err
@@ -141,18 +149,40 @@ func (s *side) decide(ctx context.Context, place int, t *heldTag) *authz.Decisio
 // is asked for first because why something is refused takes many times as long to find out. Where
 // it cannot be told the decision is asked for.
 func (s *side) isVisible(ctx context.Context, place int, t *heldTag) bool {
+	target := authz.Target{
+		Resource:   authz.Resource{Registry: t.target.Resource.Registry, Repository: t.request.Repository, Product: t.target.Resource.Product},
+		Repository: true, Candidates: t.target.Candidates, Set: t.target.Set, Facts: t.target.Facts,
+	}
+	r := *t.request
+	r.Kind, r.Tag, r.Path = authz.KindTags, "", "/v2/"+r.Repository+"/tags/list"
+	found, err := s.visible(ctx, place, &r, &target)
+	return err != nil || len(found) > 0
+}
+
+// unseen are the tags that are not in the customer's list of a repository, nil when it cannot be told.
+func (s *side) unseen(ctx context.Context, place int, h *held) map[string]bool {
+	found, err := s.visible(ctx, place, h.listing, &h.listed)
+	if err != nil {
+		return nil
+	}
+	out := map[string]bool{}
+	for _, name := range h.listed.Names {
+		out[name] = true
+	}
+	for _, i := range found {
+		delete(out, h.listed.Names[i])
+	}
+	return out
+}
+
+// visible are the candidates that the customer may see.
+func (s *side) visible(ctx context.Context, place int, list *authz.Request, target *authz.Target) ([]int, error) {
 	subject := authz.Subject{Via: "anonymous"}
 	if place >= 0 {
 		subject = authz.Subject{Customer: s.customers[place].Name, Key: "decide", Via: "key"}
 	}
-	r := *t.request
-	r.Kind, r.Tag, r.Path = authz.KindTags, "", "/v2/"+r.Repository+"/tags/list"
-	target := authz.Target{
-		Resource:   authz.Resource{Registry: t.target.Resource.Registry, Repository: r.Repository, Product: t.target.Resource.Product},
-		Repository: true, Candidates: t.target.Candidates, Set: t.target.Set, Facts: t.target.Facts,
-	}
-	found, _, err := s.gen.Visible(ctx, &authz.Input{Time: s.at, Subject: subject, Action: "list", Kind: authz.KindTags, Target: &target, Request: &r})
-	return err != nil || len(found) > 0
+	found, _, err := s.gen.Visible(ctx, &authz.Input{Time: s.at, Subject: subject, Action: "list", Kind: authz.KindTags, Target: target, Request: list})
+	return found, err
 }
 
 // rulesOf are the vendor rules of a bundle, by path.
