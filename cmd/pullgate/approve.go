@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,20 +15,33 @@ import (
 	"github.com/pullgate/pullgate/sync/publish"
 )
 
+// mostComparing bounds how long a publication waits to be compared. Nothing else is published
+// meanwhile, and where vendor rules tell every customer from the others it could be hours.
+const mostComparing = 3 * time.Minute
+
 // mostLosers bounds the customers that a held bundle's reason names.
 const mostLosers = 5
 
 // approve compares a bundle with the one before, logs who gains and who loses, and says why it is not
 // published without being accepted: it takes something from too many customers, or a registry has too
-// few of the tags that it had. Who was revoked or banned in so many words is not counted: that is no
-// accident.
+// few of the tags that it had. What was taken back in so many words is not counted: that is no accident.
 func (pub *publisher) approve(ctx context.Context, set *license.Set, previous, candidate *bundle.Bundle) error {
-	var losers []string
+	var losers, keyless []string
+	public := false
+	revoked := revokedDigests(set, candidate.IssuedAt())
+	ctx, cancel := context.WithTimeoutCause(ctx, mostComparing, fmt.Errorf("it took more than %s", mostComparing))
+	defer cancel()
 	diff, err := compare(ctx, previous, candidate, compareOptions{
-		At: time.Unix(candidate.IssuedAt(), 0), Engine: pub.comparing,
+		At: time.Unix(candidate.IssuedAt(), 0), Engine: pub.comparing, WithoutReasons: true,
 		Each: func(c *customerChange) error {
-			if c.id() != "" && c.loses() && !c.takenBack() {
+			switch tags := c.losesTags(revoked); {
+			case c.id() == "":
+				public = tags
+			case c.takenBack():
+			case tags || c.losesBy(func(f *factChange) bool { return f.Kind != "key" }):
 				losers = append(losers, c.id())
+			case c.losesBy(func(f *factChange) bool { return f.Kind == "key" }):
+				keyless = append(keyless, c.id())
 			}
 			return nil
 		},
@@ -37,11 +51,14 @@ func (pub *publisher) approve(ctx context.Context, set *license.Set, previous, c
 	}
 	pub.log.Info("bundle differs from the one before", "bundle", candidate.Name(), "revision", candidate.Revision(), "difference", diff.sum(),
 		"lose", named(diff.LoseIDs, diff.Lose), "gain", named(diff.GainIDs, diff.Gain), "sooner", named(diff.SoonerIDs, diff.Sooner))
+	if len(keyless) > mostKeyless {
+		losers = append(losers, keyless...)
+	}
 	var reasons []error
 	if before := max(diff.Customers[0], 1); float64(len(losers)) > pub.settings.share*float64(before) {
 		reasons = append(reasons, fmt.Errorf("%d of %d customers would lose something (%s), more than max-loss %s", len(losers), before, named(losers, len(losers)), pub.settings.MaxLoss))
 	}
-	if diff.AnyoneLost.any() {
+	if public {
 		reasons = append(reasons, errors.New("everybody would lose something that was public"))
 	}
 	reasons = append(reasons, publish.Shrunk(previous, candidate, pub.settings.share, func(registry, repository string) bool {
@@ -59,10 +76,33 @@ func (pub *publisher) approve(ctx context.Context, set *license.Set, previous, c
 	return errors.New(strings.Join(text, "; "))
 }
 
-// loses says that a customer loses something.
-func (c *customerChange) loses() bool {
-	return slices.ContainsFunc(c.repositories, func(r repositoryChange) bool { return len(r.delta.lost) > 0 }) ||
-		slices.ContainsFunc(c.facts, func(f factChange) bool { return f.loses })
+// mostKeyless bounds the customers of whom one edit takes keys, and nothing else, on purpose.
+const mostKeyless = 10
+
+// revokedDigests says what of a registry was revoked by an instant.
+func revokedDigests(set *license.Set, at int64) func(registry, repository, digest string) bool {
+	return func(registry, repository, digest string) bool {
+		r := set.Registry(registry)
+		return r != nil && slices.ContainsFunc(r.RevokedDigests, func(d license.RevokedDigest) bool {
+			return d.Repository == repository && d.Digest == digest && d.At <= at
+		})
+	}
+}
+
+// losesTags says that a tag is lost whose digest was not revoked.
+func (c *customerChange) losesTags(revoked func(registry, repository, digest string) bool) bool {
+	return slices.ContainsFunc(c.repositories, func(r repositoryChange) bool {
+		return slices.ContainsFunc(r.delta.lost, func(l lostTags) bool {
+			return slices.ContainsFunc(l.tags, func(i int) bool {
+				t := cmp.Or(r.tag(1, i), r.tag(0, i))
+				return t == nil || !revoked(r.registry, r.name, t.target.Resource.Digest)
+			})
+		})
+	})
+}
+
+func (c *customerChange) losesBy(is func(*factChange) bool) bool {
+	return slices.ContainsFunc(c.facts, func(f factChange) bool { return f.loses && is(&f) })
 }
 
 // takenBack says that a customer was banned, or one of their licenses revoked or suspended, by this
