@@ -18,7 +18,7 @@ import (
 
 // TestMain lets scripts run `pullgate`: this test binary under that name.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"pullgate": main})
+	testscript.Main(closesDatabase{m}, map[string]func(){"pullgate": main})
 }
 
 // TestScripts runs the program as users do, one script per behaviour they can see. With

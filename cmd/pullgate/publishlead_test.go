@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,13 +15,46 @@ import (
 	"github.com/pullgate/pullgate/examples/peers"
 )
 
-// inDatabase moves the license files into a PostgreSQL of the test's own and returns its URL.
+// One server for all tests; each has a database of its own.
+var database struct {
+	server *peers.PostgresProcess
+	count  int
+}
+
+// newDatabase is the URL of an empty database.
+func newDatabase(t *testing.T) string {
+	t.Helper()
+	program := peers.Postgres(t)
+	if database.server == nil {
+		p, err := peers.StartPostgres(context.Background(), program, "")
+		must(t, err)
+		database.server = p
+	}
+	database.count++
+	name := fmt.Sprintf("test%d", database.count)
+	conn, err := pgx.Connect(t.Context(), database.server.URL("postgres", "postgres"))
+	must(t, err)
+	defer conn.Close(t.Context())
+	_, err = conn.Exec(t.Context(), "CREATE DATABASE "+name)
+	must(t, err)
+	return database.server.URL("postgres", name)
+}
+
+// closesDatabase runs the tests, and stops the server after the last.
+type closesDatabase struct{ *testing.M }
+
+func (m closesDatabase) Run() int {
+	code := m.M.Run()
+	if database.server != nil {
+		database.server.Close()
+	}
+	return code
+}
+
+// inDatabase moves the license files into a database of the test's own and returns its URL.
 func (v *vendor) inDatabase() string {
 	v.Helper()
-	p, err := peers.StartPostgres(context.Background(), peers.Postgres(v.T), "")
-	v.must(err)
-	v.Cleanup(func() { p.Close() })
-	url := p.URL("postgres", "postgres")
+	url := newDatabase(v.T)
 	if code, _, stderr := once(v.T, "licenses", "import", v.path("licenses"), "--to", url); code != exitYes {
 		v.Fatal(stderr)
 	}
@@ -87,7 +121,7 @@ func TestOnePublisherOfADatabaseLeads(t *testing.T) {
 		return strings.Contains(text, "another publisher of this database leads")
 	})
 	// The connection of the leader is lost: it ends rather than publish beside another.
-	v.sql(db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)`)
+	v.sql(db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted) AND datname = current_database()`)
 	select {
 	case code := <-second.done:
 		if code != exitUnknown || !strings.Contains(second.log.String(), "leads no more") {
