@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools build test lint race bench fuzz demo demo-split clients peers clean
+.PHONY: help tools build test lint race bench bench-served fuzz demo demo-split clients peers clean
 
 # The same settings for every command, so that all share one build cache. -trimpath also makes
 # it independent of where the clone lies; the version is stamped by -X, not from git.
@@ -54,6 +54,11 @@ bench: ## benchmarks, COUNT runs each, as benchstat prints them: BENCH=regexp PK
 	@mkdir -p .bench
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m $(PKG) | tee .bench/latest.txt
 	@"$$($(peers) path benchstat)" .bench/latest.txt
+
+bench-served: build ## pullgate as it runs, over gRPC, against an empty service: ratios beside their budgets (ARGS="--rounds 2 --requests 2000")
+	@mkdir -p .bench
+	@go build -o .bench/bench ./examples/bench
+	@.bench/bench --write docs/benchmarks.md $(ARGS)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

@@ -83,7 +83,8 @@ func TestCandidatesOfAllKindsAreDecidedTogether(t *testing.T) {
 				changed[i] = slices.IndexFunc(kinds, func(other struct {
 					name   string
 					change map[string]any
-				}) bool {
+				},
+				) bool {
 					return other.name == "revoked" && kinds[k].name == "good" || other.name == kinds[k].name+" and revoked"
 				})
 				if then, code := decide(customer, changed); then {

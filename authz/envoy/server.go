@@ -19,7 +19,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -167,41 +166,39 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// check answers one request. It never returns an error and never panics.
-func (s *Server) check(ctx context.Context, in *incoming) (out *authv3.CheckResponse) {
+// check answers one request. It never returns nil and never panics.
+func (s *Server) check(ctx context.Context, data string) (out *reply.Reply) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			// The cause may quote a header, so only where it happened is logged.
 			s.cfg.Logger.Error("panic in a decision, answered with 503", "type", fmt.Sprintf("%T", cause), "stack", string(debug.Stack()))
-			out = response(reply.For(nil, nil))
+			out = reply.For(nil, nil)
 		}
 	}()
-	var r *authz.Request
-	var message *classify.Inbound
-	if in.err != nil {
-		// Old Envoys send header bytes that are no UTF-8 (CVE-2023-27488).
-		r = &authz.Request{Kind: authz.KindMalformed, N: -1, Via: via}
-	} else {
-		message = inbound(&in.CheckRequest)
-		r = s.cfg.Classifier.Classify(message)
+	r := malformed()
+	in, err := decode(data)
+	if err == nil {
+		r = s.cfg.Classifier.Classify(in)
 	}
 	d := s.cfg.Decider.Decide(ctx, r)
 	p := s.cfg.Reply(r, d)
-	if p.Allow {
-		if message == nil {
-			return response(reply.For(nil, nil)) // nobody allows what nobody could read
-		}
-		for i := range message.Headers {
-			p.Strip(message.Headers[i].Name)
-		}
-		if s.cfg.Credentials != nil {
-			value, err := s.cfg.Credentials.Authorization(ctx, d.Resource.Registry, d.Resource.Repository)
-			if err != nil {
-				s.cfg.Logger.Debug("allowed, and answered with 503", "id", d.ID, "error", err)
-				return response(reply.For(r, &authz.Decision{ID: d.ID}))
-			}
-			p.Authorize(value)
-		}
+	if !p.Allow {
+		return p
 	}
-	return response(p)
+	if err != nil {
+		return reply.For(nil, nil) // nobody allows what nobody could read
+	}
+	for i := range in.Headers {
+		p.Strip(in.Headers[i].Name)
+	}
+	if s.cfg.Credentials == nil {
+		return p
+	}
+	value, err := s.cfg.Credentials.Authorization(ctx, d.Resource.Registry, d.Resource.Repository)
+	if err != nil {
+		s.cfg.Logger.Debug("allowed, and answered with 503", "id", d.ID, "error", err)
+		return reply.For(r, &authz.Decision{ID: d.ID})
+	}
+	p.Authorize(value)
+	return p
 }

@@ -3,7 +3,6 @@ package envoy
 import (
 	"context"
 
-	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
@@ -12,14 +11,14 @@ import (
 	"github.com/pullgate/pullgate/authz/reply"
 )
 
-// incoming is a CheckRequest, or why it could not be decoded.
-type incoming struct {
-	authv3.CheckRequest
-	err error
-}
+// incoming is an encoded CheckRequest. It is decoded where a panic is a refusal.
+type incoming struct{ data string }
 
-// authorization is authv3.Authorization_ServiceDesc with a handler that decodes into incoming,
-// so that an undecodable message is refused rather than a gRPC error.
+// outgoing is a CheckResponse to encode.
+type outgoing struct{ *reply.Reply }
+
+// authorization is authv3.Authorization_ServiceDesc with a handler that takes any bytes, so that
+// an undecodable message is refused rather than a gRPC error.
 var authorization = grpc.ServiceDesc{
 	ServiceName: service,
 	HandlerType: (*any)(nil),
@@ -30,32 +29,48 @@ var authorization = grpc.ServiceDesc{
 			if err := decode(in); err != nil {
 				return nil, err
 			}
-			return srv.(*Server).check(ctx, in), nil
+			return outgoing{srv.(*Server).check(ctx, in.data)}, nil
 		},
 	}},
 	Metadata: "envoy/service/auth/v3/external_auth.proto",
 }
 
-// codec is gRPC's own, except that neither decoding into incoming nor encoding a CheckResponse
-// fails: both would be gRPC errors.
+// codec is gRPC's own, for the health service, and ours for incoming and outgoing, neither of
+// which ever fails: that would be a gRPC error, with which Envoy may let a request through.
 type codec struct{ encoding.CodecV2 }
 
 func newCodec() codec { return codec{encoding.GetCodecV2(proto.Name)} }
 
-// Marshal encodes v. A CheckResponse that cannot be (a string that is no UTF-8) becomes 503.
+// usualReply is the size in bytes that a buffer for a reply begins with.
+const usualReply = 1024
+
+// Marshal encodes v.
 func (c codec) Marshal(v any) (mem.BufferSlice, error) {
-	data, err := c.CodecV2.Marshal(v)
-	if _, ok := v.(*authv3.CheckResponse); ok && err != nil {
-		return c.CodecV2.Marshal(response(reply.For(nil, nil)))
+	out, ok := v.(outgoing)
+	if !ok {
+		return c.CodecV2.Marshal(v)
 	}
-	return data, err
+	pool := mem.DefaultBufferPool()
+	buffer := pool.Get(usualReply)
+	data := encode((*buffer)[:0], out.Reply)
+	if cap(data) != cap(*buffer) { // it has grown elsewhere
+		pool.Put(buffer)
+		return mem.BufferSlice{mem.SliceBuffer(data)}, nil
+	}
+	*buffer = data
+	return mem.BufferSlice{mem.NewBuffer(buffer, pool)}, nil
 }
 
 // Unmarshal decodes into v.
 func (c codec) Unmarshal(data mem.BufferSlice, v any) error {
-	if in, ok := v.(*incoming); ok {
-		in.err = c.CodecV2.Unmarshal(data, &in.CheckRequest)
-		return nil
+	in, ok := v.(*incoming)
+	if !ok {
+		return c.CodecV2.Unmarshal(data, v)
 	}
-	return c.CodecV2.Unmarshal(data, v)
+	if len(data) == 1 {
+		in.data = string(data[0].ReadOnlyData())
+	} else { // it came in several frames
+		in.data = string(data.Materialize())
+	}
+	return nil
 }

@@ -100,7 +100,7 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
 	f.StringVar(&s.ShadowBundle, "shadow-bundle", "", "`file` with a candidate bundle: after each answer it is asked what it would have answered; /v1/shadow lists the differences")
 	f.StringSliceVar(&s.ShadowKeyFile, "shadow-key-file", nil, "public key (PEM) that the candidate is signed with; repeatable")
-	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory")
+	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory; 0 for none")
 }
 
 // addCompileFlags declares those of gathering and compiling.
@@ -211,8 +211,8 @@ func (s *settings) validateServe() (errs []error) {
 	if s.BadKeysPerMinute < 0 || s.BadKeysPerMinute > 1<<20 {
 		errs = append(errs, fmt.Errorf("bad-keys-per-minute %d: want 1 to 1048576, or 0 for no limit", s.BadKeysPerMinute))
 	}
-	if s.CacheBytes < 1<<20 {
-		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576", s.CacheBytes))
+	if s.CacheBytes != 0 && s.CacheBytes < 1<<20 {
+		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576, or 0 for none", s.CacheBytes))
 	}
 	if s.DecisionsMaxBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("decisions-max-bytes %d: want at least 1048576", s.DecisionsMaxBytes))

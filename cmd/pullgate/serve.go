@@ -179,9 +179,12 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 		return nil, err
 	}
 	p.status.records = sc.records.Problem
-	sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: p.registry})
-	if err != nil {
-		return nil, err
+	var cache authz.Cache
+	if cfg.CacheBytes > 0 {
+		if sc.cache, err = memstore.New(memstore.Config{MaxBytes: uint64(cfg.CacheBytes), Registerer: p.registry}); err != nil {
+			return nil, err
+		}
+		cache = sc.cache
 	}
 	sc.shadow = shadow.New(shadow.Config{Logger: p.log, Registerer: p.registry})
 	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
@@ -190,7 +193,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 		return nil, err
 	}
 	sc.gate = authz.NewGate(authz.GateConfig{
-		Engine: sc.engine, Cache: sc.cache, Recorder: sc.records, Observe: sc.shadow.Observe,
+		Engine: sc.engine, Cache: cache, Recorder: sc.records, Observe: sc.shadow.Observe,
 		Shared: shared, ShareAlways: cfg.shared.RedisCache == "always",
 		Clock: sc.clock.Now, Deadline: sc.deadline,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,

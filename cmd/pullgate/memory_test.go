@@ -1,0 +1,55 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"testing"
+)
+
+var garbage []byte
+
+// collections is how many collections so much garbage takes.
+func collections(bytes int) uint32 {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range bytes >> 12 {
+		garbage = make([]byte, 1<<12)
+	}
+	runtime.ReadMemStats(&after)
+	return after.NumGC - before.NumGC
+}
+
+// A small heap is collected at the floor, a large one at twice itself.
+func TestGarbageIsCollectedAtTheFloor(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(100))
+	runtime.GC()
+	before := collections(192 << 20)
+	tuned := newTuner()
+	defer tuned.stopped.Store(true)
+	runtime.GC()
+	if after := collections(192 << 20); 2*after > before {
+		t.Errorf("%d collections, before %d", after, before)
+	}
+	for live, want := range map[uint64]int{0: 2000, 8 << 20: 800, 64 << 20: 100, 1 << 30: 100} {
+		if got := growth(live); got != want {
+			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
+		}
+	}
+}
+
+func TestLimitOfTheControlGroup(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "memory.max")
+	for text, want := range map[string]int64{"max\n": 0, "1073741824\n": 1 << 30, "": 0, "-1\n": 0} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := groupLimit(file); ok != (want > 0) || ok && got != want {
+			t.Errorf("%q: %d, %t", text, got, ok)
+		}
+	}
+	if _, ok := groupLimit(file + ".absent"); ok {
+		t.Error("a limit without a control group")
+	}
+}

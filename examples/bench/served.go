@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/pullgate/pullgate/examples/load/drive"
+)
+
+// A side is a server, and what it is asked.
+type side struct {
+	name    string
+	server  *server
+	driver  *drive.Driver
+	outcome string // what every answer must be, so that nothing is fast by being wrong
+
+	cpu []float64 // µs a request, by round
+	p50 []float64
+	p99 []float64 // ms
+}
+
+// rules are two modules of a vendor, as many have: one reads a label, one a feature.
+var rules = map[string]string{
+	"region.rego": `package vendor.region
+
+deny contains {"code": "region", "message": "Not sold in your region."} if {
+	data.pullgate.customer.labels.region == "moon"
+}
+`,
+	"seats.rego": `package vendor.seats
+
+warn contains {"code": "few_nodes", "message": "Your license covers few nodes."} if {
+	some id
+	data.pullgate.customer.licenses[id].features.nodes < 5
+}
+`,
+}
+
+// served measures requests over gRPC.
+func served(ctx context.Context, o *options, dir string, startEmpty func() (*server, error), say func(string, ...any)) (_ []row, err error) {
+	say("%d customers are made, compiled and signed, twice", o.customers)
+	plain, err := newVendor(ctx, o.pullgate, dir+"/plain", o.customers, nil)
+	if err != nil {
+		return nil, err
+	}
+	ruled, err := newVendor(ctx, o.pullgate, dir+"/ruled", o.customers, rules)
+	if err != nil {
+		return nil, err
+	}
+	var sides []*side
+	defer func() {
+		for _, s := range sides {
+			err = errors.Join(err, s.driver.Close(), s.server.close())
+		}
+	}()
+	add := func(name string, s *server, err error, outcome string, mix drive.Mix, distinct int) (*side, error) {
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		x, err := newSide(name, s, outcome, mix, distinct, o.requests)
+		if err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+		sides = append(sides, x)
+		return x, x.driver.Await(ctx)
+	}
+
+	few := min(64, o.customers)
+	warm := drive.Mix{Host: host, Who: plain.who(few), Zipf: 1.2, For: func(c int) []drive.Target { return allowed(c, c) }}
+	random := drive.Mix{Host: host, Who: plain.who(o.customers), For: func(c int) []drive.Target { return allowed(c, c*31) }, Seed: 2}
+	withRules := random
+	withRules.Who = ruled.who(o.customers)
+	unknown := drive.Mix{Host: host, Who: ruled.unknown(1000), What: image(1, 1)}
+
+	empty, err := startEmpty()
+	floor, err := add("an empty service", empty, err, "ok", warm, 2000)
+	if err != nil {
+		return nil, err
+	}
+	const limits = "bad_keys_per_minute: 0\n"
+	cached, err := startPullgate(ctx, o.pullgate, plain, "cached", limits)
+	hit, err := add("an L1 hit", cached, err, "ok", warm, 2000)
+	if err != nil {
+		return nil, err
+	}
+	uncached, err := startPullgate(ctx, o.pullgate, plain, "uncached", limits+"cache_bytes: 0\n")
+	evaluated, err := add("an uncached decision", uncached, err, "ok", random, o.requests)
+	if err != nil {
+		return nil, err
+	}
+	two, err := startPullgate(ctx, o.pullgate, ruled, "uncached", limits+"cache_bytes: 0\n")
+	vendored, err := add("an uncached decision with two vendor modules", two, err, "ok", withRules, o.requests)
+	if err != nil {
+		return nil, err
+	}
+	bad, err := add("a malformed request", cached, nil, "denied 400", malformedMix(plain.who(few)), 1000)
+	if err != nil {
+		return nil, err
+	}
+	stranger, err := add("an unknown key", cached, nil, "denied 401", unknown, 1000)
+	if err != nil {
+		return nil, err
+	}
+
+	for round := range o.rounds + 1 { // the first one warms up
+		order := slices.Clone(sides)
+		if round%2 == 1 {
+			slices.Reverse(order)
+		}
+		for _, s := range order {
+			if err := s.turn(ctx, round > 0); err != nil {
+				return nil, err
+			}
+		}
+		say("round %d: %s", round, strings.Join(summaries(sides), ", "))
+	}
+	return []row{
+		against(hit, floor, 1.1, 0.8),
+		p99(hit, floor),
+		against(evaluated, floor, 5, 4),
+		against(vendored, floor, 6, 4.5),
+		against(bad, hit, 1.5, 1),
+		against(stranger, hit, 1.5, 1),
+	}, nil
+}
+
+func malformedMix(who []string) drive.Mix {
+	return drive.Mix{Host: host, Who: who, What: []drive.Target{{Method: "GET", Path: "/v2/acme//p1/manifests/1.0.0"}}}
+}
+
+// newSide draws what a server is asked.
+func newSide(name string, s *server, outcome string, mix drive.Mix, distinct, count int) (*side, error) {
+	requests, err := mix.Draw(distinct)
+	if err != nil {
+		return nil, err
+	}
+	d, err := drive.Dial(drive.Config{Addr: s.addr, Requests: requests, Count: count, Timeout: 20 * time.Second})
+	if err != nil {
+		return nil, err
+	}
+	return &side{name: name, server: s, driver: d, outcome: outcome}, nil
+}
+
+// turn asks once, and keeps what it took.
+func (s *side) turn(ctx context.Context, keep bool) error {
+	before, err := s.server.cpu()
+	if err != nil {
+		return err
+	}
+	r := s.driver.Run(ctx)
+	after, err := s.server.cpu()
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if n := r.Answers[s.outcome]; n < r.Sent {
+		return fmt.Errorf("%s: %d of %d answers are %q: %v", s.name, n, r.Sent, s.outcome, r.Answers)
+	}
+	if keep {
+		s.cpu = append(s.cpu, float64((after-before).Microseconds())/float64(r.Sent))
+		s.p50 = append(s.p50, r.Latency.At(.5).Seconds()*1e3)
+		s.p99 = append(s.p99, r.Latency.At(.99).Seconds()*1e3)
+	}
+	return nil
+}
+
+func summaries(sides []*side) (list []string) {
+	for _, s := range sides {
+		if n := len(s.cpu); n > 0 {
+			list = append(list, fmt.Sprintf("%s %.0f µs", s.name, s.cpu[n-1]))
+		}
+	}
+	return list
+}
+
+// against is the CPU time of a request on one side by that on the other, round by round.
+func against(s, other *side, must, aim float64) row {
+	r := row{what: s.name + ", CPU a request", against: other.name, unit: "×", must: must, aim: aim}
+	for i := range s.cpu {
+		r.samples = append(r.samples, s.cpu[i]/max(other.cpu[i], 1e-3))
+	}
+	return r
+}
+
+func p99(s, other *side) row {
+	r := row{what: s.name + ", p99 of 16 under way", against: other.name, unit: "×", must: 1.1, aim: 0.8}
+	for i := range s.p99 {
+		r.samples = append(r.samples, s.p99[i]/other.p99[i])
+	}
+	return r
+}
