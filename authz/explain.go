@@ -87,14 +87,15 @@ func (w *witness) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
 	if err == nil && (v.Code == "" || v.Code == CodeInternalError) {
 		failed = errNoVerdict
 	}
-	w.asked = append(w.asked, judged{in, v, failed})
+	w.asked = append(w.asked, judged{in, v, failed, v.Until})
 	return v, err
 }
 
 // Visible is asked about what was evaluated last.
 func (w *witness) Visible(ctx context.Context, in *Input) ([]int, int64, error) {
 	indexes, until, err := w.Generation.Visible(ctx, in)
-	w.asked[len(w.asked)-1].failed = err
+	j := &w.asked[len(w.asked)-1]
+	j.failed, j.until = err, min(j.until, until, nextBoundary(in.Target.Candidates, in.Time))
 	return indexes, until, err
 }
 
@@ -113,6 +114,32 @@ type judged struct {
 	in      *Input
 	verdict Verdict
 	failed  error
+	until   int64 // of the verdict, and of what it lists
+}
+
+// kept says how caches keep the verdict.
+func (j *judged) kept(gen Generation) *Kept {
+	e, ok := gen.(Explainer)
+	if j.failed != nil || !ok {
+		return nil
+	}
+	k := &Kept{}
+	if k.Parts, k.Uncacheable = e.ExplainKey(j.in); k.Uncacheable != "" {
+		return k
+	}
+	k.Key, _ = gen.Key(j.in)
+	v := j.verdict
+	v.Until = j.until
+	k.Until = entryOf(v, nil, j.in.Time).Until
+	switch k.Until {
+	case v.Until:
+		k.Because = "boundary"
+	case v.ExpiringFrom:
+		k.Because = "warning"
+	default:
+		k.Because = "cap"
+	}
+	return k
 }
 
 // ErrNotExplained is that a policy explains another verdict than it gives, or none at all.
@@ -140,7 +167,7 @@ func (j *judged) reasoning(ctx context.Context, gen Generation, kind Kind) (*Rea
 			out.Candidates = j.in.Target.Candidates
 		}
 	}
-	out.Verdict, out.Subject = j.verdict, j.in.Subject
+	out.Verdict, out.Subject, out.Kept = j.verdict, j.in.Subject, j.kept(gen)
 	if j.failed != nil {
 		out.Verdict = unasked()
 		out.Verdict.Code = CodeInternalError

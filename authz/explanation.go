@@ -9,6 +9,23 @@ type Explainer interface {
 	// Visible, when there is none: then the Reasoning has Failure and, as far as it can be told,
 	// the rules at fault and how grants fare without them.
 	Explain(ctx context.Context, in *Input, failed error) (*Reasoning, error)
+	// ExplainKey says what the cache key of a question is made of, in its order, or why there is none.
+	ExplainKey(in *Input) (parts []KeyPart, uncacheable string)
+}
+
+// KeyPart is one of the things that a cache key is a hash of.
+type KeyPart struct {
+	Name  string `json:"name"`  // policy, customer, repository, candidates, action, or a field of the input
+	Value string `json:"value"` // of a hash the first 16 hex digits
+}
+
+// Kept says how caches keep a verdict.
+type Kept struct {
+	Uncacheable string // why they do not; else ""
+	Key         [32]byte
+	Parts       []KeyPart
+	Until       int64  // from when it is not used any more
+	Because     string // of that instant: "cap" of its class, "boundary" of the answer, or "warning" that begins then
 }
 
 // Explanation says how a decision came about: what was found out about the question, and what
@@ -48,6 +65,7 @@ type Reasoning struct {
 	// Verdict then refuses with internal_error, and there is no Reported.
 	Failure    string
 	Candidates []Candidate // shared, not to be changed
+	Kept       *Kept       // nil where there is a Failure: what fails is not kept
 
 	Banned   bool
 	Licenses int      // how many the customer has

@@ -3,6 +3,7 @@ package authz
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 )
 
@@ -16,6 +17,13 @@ func (g *explaining) Generation() Generation { return g }
 
 func (g *explaining) Explain(_ context.Context, in *Input, failed error) (*Reasoning, error) {
 	return g.explain(in, failed)
+}
+
+func (g *explaining) ExplainKey(*Input) ([]KeyPart, string) {
+	if g.uncacheable {
+		return nil, "all is read"
+	}
+	return []KeyPart{{"policy", "p"}}, ""
 }
 
 // same explains the verdict that the fake generation gives.
@@ -211,5 +219,31 @@ func TestExplainMustExplainTheVerdict(t *testing.T) {
 	b := newBench(newGeneration())
 	if d, _, err := b.Explain(t.Context(), pull()); !errors.Is(err, ErrNotExplained) || d.Code != CodeOK {
 		t.Errorf("a generation that explains nothing: %v, %s", err, d.Code)
+	}
+}
+
+// What is told of caches is what they would do.
+func TestExplainSaysHowAnAnswerIsKept(t *testing.T) {
+	for want, v := range map[string]Verdict{
+		"cap 60":      {Allow: true, Code: CodeOK, Until: Never, Ends: Never, ExpiringFrom: Never},
+		"cap 5":       {Code: CodeExpired, Until: noon + 50, Ends: Never, ExpiringFrom: Never},
+		"boundary 50": {Allow: true, Code: CodeOK, Until: noon + 50, Ends: Never, ExpiringFrom: Never},
+		"warning 20":  {Allow: true, Code: CodeOK, Until: noon + 50, Ends: Never, ExpiringFrom: noon + 20},
+	} {
+		g := newExplaining(func(g *fakeGeneration) { g.evaluate = answering(v) })
+		gen := g.fakeGeneration
+		b := newBench(gen, engineOf(g))
+		_, x, err := b.Explain(context.Background(), pull())
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := x.Asked[0].Kept
+		if key, _ := gen.Key(&gen.inputs[0]); k == nil || k.Because+" "+fmt.Sprint(k.Until-noon) != want || k.Key != key {
+			t.Errorf("%s: %+v", want, k)
+		}
+		gen.uncacheable = true
+		if _, x, err = b.Explain(context.Background(), pull()); err != nil || x.Asked[0].Kept.Uncacheable == "" {
+			t.Errorf("%v, %+v", err, x.Asked[0].Kept)
+		}
 	}
 }

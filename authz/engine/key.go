@@ -25,6 +25,7 @@ type part func(b []byte, in *authz.Input) []byte
 type keyer struct {
 	salt  [32]byte // format, policy, and data documents that the rules read as a whole
 	parts []part
+	names []string // of parts, then of listed
 	// listed are further parts of the keys of tag lists: what decides about their entries.
 	listed []part
 	// fields are those of inputParts that decisions and what is visible read.
@@ -100,12 +101,12 @@ func newKeyer(p *policy, s *store) *keyer {
 	}
 	fields := read(p.refs)
 	for _, name := range slices.Sorted(maps.Keys(fields)) {
-		k.parts = append(k.parts, inputParts[name])
+		k.parts, k.names = append(k.parts, inputParts[name]), append(k.names, name)
 	}
 	k.fields = fields
 	for _, name := range slices.Sorted(maps.Keys(read(p.listRefs))) {
 		if !fields[name] {
-			k.listed = append(k.listed, inputParts[name])
+			k.listed, k.names = append(k.listed, inputParts[name]), append(k.names, name)
 			k.fields[name] = true
 		}
 	}

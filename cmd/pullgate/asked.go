@@ -48,6 +48,15 @@ func (g asCustomers) Explain(ctx context.Context, in *authz.Input, failed error)
 	return e.Explain(ctx, in, failed)
 }
 
+// ExplainKey likewise.
+func (g asCustomers) ExplainKey(in *authz.Input) (parts []authz.KeyPart, uncacheable string) {
+	e, ok := g.Generation.(authz.Explainer)
+	if !ok {
+		return nil, authz.ErrNotExplained.Error()
+	}
+	return e.ExplainKey(in)
+}
+
 type fixedEngine struct{ gen authz.Generation }
 
 func (e fixedEngine) Generation() authz.Generation { return e.gen }

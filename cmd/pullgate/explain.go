@@ -14,6 +14,7 @@ func explainCommand() *cobra.Command {
 	var f questionFlags
 	var who callerFlags
 	var lic explainLicenseFlags
+	var cache bool
 	cmd := &cobra.Command{
 		Use:   "explain (--licenses DIR | --bundle FILE --key-file PUB) (--as CUSTOMER | --key KEY | --anonymous) METHOD URL | PRODUCT@VERSION",
 		Short: "Say how a decision comes about, or what a license says about time",
@@ -33,10 +34,12 @@ Exit codes: 0 allowed, 1 denied or not decided, 2 could not find out.`,
 	}
 	f.add(cmd)
 	who.add(cmd)
+	cmd.Flags().BoolVar(&cache, "cache", false, "say how a sidecar's caches keep the answer: what the key is made of, until when, and where")
 	addExplainLicenseFlags(cmd, &lic)
 	cmd.Flags().StringVarP(&lic.output, "output", "o", "", "table, json, or with --license svg (default: table on a terminal, else json)")
 	cmd.MarkFlagsMutuallyExclusive("license", "as", "key", "anonymous")
 	cmd.MarkFlagsMutuallyExclusive("license", "bundle")
+	cmd.MarkFlagsMutuallyExclusive("license", "cache")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if lic.license != "" {
 			if len(args) > 0 {
@@ -70,6 +73,7 @@ Exit codes: 0 allowed, 1 denied or not decided, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
+		e.cache = cache
 		if format == "json" {
 			err = printJSON(cmd.OutOrStdout(), e.document())
 		} else {
@@ -106,6 +110,7 @@ type explanation struct {
 	d        *authz.Decision
 	x        *authz.Explanation
 	notAfter int64 // of the bundle
+	cache    bool  // how it is kept is told
 }
 
 // explain asks and explains, also why the policy could not decide. That it was not asked because

@@ -67,6 +67,7 @@ type explainPolicyDoc struct {
 	Grants     []explainGrantDoc     `json:"grants"`
 	Public     []explainPublicDoc    `json:"public"`
 	Vendor     *explainVendorDoc     `json:"vendor,omitempty"`
+	Cache      *explainCacheDoc      `json:"cache,omitempty"` // with --cache
 }
 
 type explainCandidateDoc struct {
@@ -183,7 +184,9 @@ func (e *explanation) document() *explainDoc {
 	doc.Decision["until_what"] = orEmpty(e.boundaries())
 	doc.Decision["seen"], doc.Decision["hidden"] = e.seen(), e.hidden()
 	for i := range e.x.Asked {
-		doc.Asked = append(doc.Asked, policyDoc(&e.x.Asked[i]))
+		asked := policyDoc(&e.x.Asked[i])
+		asked.Cache = e.cacheDoc(&e.x.Asked[i])
+		doc.Asked = append(doc.Asked, asked)
 	}
 	return doc
 }

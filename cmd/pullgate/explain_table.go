@@ -32,6 +32,9 @@ func (e *explanation) print(w io.Writer) error {
 			e.printCandidates(p, re)
 			e.printReasoning(p, re)
 		}
+		if e.cache {
+			e.printCache(p, re)
+		}
 	}
 	_, err := w.Write(p.Bytes())
 	return err
