@@ -13,10 +13,14 @@ import (
 
 // A side is a server, and what it is asked.
 type side struct {
-	name    string
-	server  *server
-	driver  *drive.Driver
-	outcome string // what every answer must be, so that nothing is fast by being wrong
+	name   string
+	server *server
+	driver *drive.Driver
+
+	requests [][]byte
+	outcome  string // what every answer must be, so that nothing is fast by being wrong
+	tier     string // where the verdicts must come from; "" is not asked
+	before   *drive.Driver
 
 	cpu []float64 // µs a request, by round
 	p50 []float64
@@ -54,6 +58,9 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 	var sides []*side
 	defer func() {
 		for _, s := range sides {
+			if s.before != nil {
+				err = errors.Join(err, s.before.Close())
+			}
 			err = errors.Join(err, s.driver.Close(), s.server.close())
 		}
 	}()
@@ -97,6 +104,14 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 	if err != nil {
 		return nil, err
 	}
+	shared, err := startSharing(ctx, o.pullgate, plain, limits+"cache_bytes: 0\n")
+	l2, err := add("an L2 hit", shared, err, "ok", random, 2000)
+	if err != nil {
+		return nil, err
+	}
+	if l2.before, err = drive.Dial(l2.warmUp(2000)); err != nil {
+		return nil, err
+	}
 	bad, err := add("a malformed request", cached, nil, "denied 400", malformedMix(plain.who(few)), 1000)
 	if err != nil {
 		return nil, err
@@ -106,6 +121,7 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 		return nil, err
 	}
 
+	hit.tier, l2.tier, evaluated.tier, vendored.tier = "l1", "l2", "none", "none"
 	for round := range o.rounds + 1 { // the first one warms up
 		order := slices.Clone(sides)
 		if round%2 == 1 {
@@ -125,6 +141,9 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 		against(vendored, floor, 6, 4.5),
 		against(bad, hit, 1.5, 1),
 		against(stranger, hit, 1.5, 1),
+		against(l2, evaluated, 0.7, 0.4),
+		wall(l2, evaluated, "p50", l2.p50, evaluated.p50),
+		wall(l2, evaluated, "p99", l2.p99, evaluated.p99),
 	}, nil
 }
 
@@ -142,11 +161,27 @@ func newSide(name string, s *server, outcome string, mix drive.Mix, distinct, co
 	if err != nil {
 		return nil, err
 	}
-	return &side{name: name, server: s, driver: d, outcome: outcome}, nil
+	return &side{name: name, server: s, driver: d, outcome: outcome, requests: requests}, nil
+}
+
+// warmUp asks everything once.
+func (s *side) warmUp(distinct int) drive.Config {
+	return drive.Config{Addr: s.server.addr, Requests: s.requests, Count: distinct, Timeout: 20 * time.Second}
 }
 
 // turn asks once, and keeps what it took.
 func (s *side) turn(ctx context.Context, keep bool) error {
+	if s.before != nil {
+		s.before.Run(ctx)
+		time.Sleep(100 * time.Millisecond) // what is written, is written afterwards
+	}
+	from := 0
+	var err error
+	if s.tier != "" {
+		if from, err = s.server.decided(ctx, s.tier); err != nil {
+			return err
+		}
+	}
 	before, err := s.server.cpu()
 	if err != nil {
 		return err
@@ -161,6 +196,15 @@ func (s *side) turn(ctx context.Context, keep bool) error {
 	}
 	if n := r.Answers[s.outcome]; n < r.Sent {
 		return fmt.Errorf("%s: %d of %d answers are %q: %v", s.name, n, r.Sent, s.outcome, r.Answers)
+	}
+	if s.tier != "" {
+		to, err := s.server.decided(ctx, s.tier)
+		if err != nil {
+			return err
+		}
+		if n := to - from; keep && n < r.Sent*9/10 {
+			return fmt.Errorf("%s: %d of %d verdicts are from %s", s.name, n, r.Sent, s.tier)
+		}
 	}
 	if keep {
 		s.cpu = append(s.cpu, float64((after-before).Microseconds())/float64(r.Sent))
@@ -189,9 +233,16 @@ func against(s, other *side, must, aim float64) row {
 }
 
 func p99(s, other *side) row {
-	r := row{what: s.name + ", p99 of 16 under way", against: other.name, unit: "×", must: 1.1, aim: 0.8}
-	for i := range s.p99 {
-		r.samples = append(r.samples, s.p99[i]/other.p99[i])
+	r := wall(s, other, "p99", s.p99, other.p99)
+	r.must, r.aim = 1.1, 0.8
+	return r
+}
+
+// wall is a latency by that on the other side, with 16 requests under way.
+func wall(s, other *side, what string, samples, others []float64) row {
+	r := row{what: s.name + ", " + what + " of 16 under way", against: other.name, unit: "×"}
+	for i := range samples {
+		r.samples = append(r.samples, samples[i]/others[i])
 	}
 	return r
 }

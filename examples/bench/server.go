@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -16,8 +18,9 @@ import (
 
 // A server is a process that answers ext_authz.
 type server struct {
-	pid   int
+	pids  []int // whose time counts: its own, and that of what it asks
 	addr  string
+	admin string       // where its metrics are; "" has none
 	close func() error // may be called more than once
 }
 
@@ -41,7 +44,7 @@ func startPullgate(ctx context.Context, pullgate string, v *vendor, name, more s
 	if err := p.AwaitReady(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w\n%s", err, p.Output()), p.Close())
 	}
-	return &server{p.PID(), p.GRPC, p.Close}, nil
+	return &server{[]int{p.PID()}, p.GRPC, p.Admin, p.Close}, nil
 }
 
 var emptyLine = regexp.MustCompile(`(?m)^grpc (\S+)$`)
@@ -58,7 +61,7 @@ func startEmpty(ctx context.Context) (*server, error) {
 	}
 	for ctx.Err() == nil {
 		if m := emptyLine.FindStringSubmatch(p.Output()); m != nil {
-			return &server{p.PID(), m[1], p.Close}, nil
+			return &server{[]int{p.PID()}, m[1], "", p.Close}, nil
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
@@ -68,16 +71,28 @@ func startEmpty(ctx context.Context) (*server, error) {
 // clockTick is the unit of /proc/PID/stat, sysconf(_SC_CLK_TCK); 100 on every Linux that Go runs on.
 const clockTick = 10 * time.Millisecond
 
-// cpu is the time that the server has computed so far, all threads together (proc(5), stat).
-func (s *server) cpu() (time.Duration, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.pid))
+// cpu is the time that the server has computed so far, all threads together.
+func (s *server) cpu() (sum time.Duration, err error) {
+	for _, pid := range s.pids {
+		d, err := cpu(pid)
+		if err != nil {
+			return 0, err
+		}
+		sum += d
+	}
+	return sum, nil
+}
+
+// cpu reads user and system time of a process (proc(5), stat).
+func cpu(pid int) (time.Duration, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
 	_, rest, _ := strings.Cut(string(text), ") ") // the name before may hold anything
 	fields := strings.Fields(rest)
 	if len(fields) < 13 {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields", s.pid, len(fields))
+		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
 	}
 	user, err := strconv.ParseInt(fields[11], 10, 64)
 	if err != nil {
@@ -88,4 +103,30 @@ func (s *server) cpu() (time.Duration, error) {
 		return 0, err
 	}
 	return time.Duration(user+system) * clockTick, nil
+}
+
+// decided is how many decisions came from a tier ("none": evaluated), by the server's own metrics.
+func (s *server) decided(ctx context.Context, tier string) (n int, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	lines := bufio.NewScanner(resp.Body)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), "} ")
+		if !strings.HasPrefix(name, "pullgate_decisions_total{") || !strings.Contains(name, `cached="`+tier+`"`) {
+			continue
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return 0, err
+		}
+		n += int(v)
+	}
+	return n, lines.Err()
 }
