@@ -63,7 +63,7 @@ func TestWrongAnswersEndTheRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := newSide("a refusal", s, "denied 403", malformedMix([]string{""}), 10, 10)
+	x, err := newSide("a refusal", s, "denied 403", malformedMix([]string{""}), 10, 10, 4)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -107,6 +107,11 @@ func cpu(pid int) (time.Duration, error) {
 
 // decided is how many decisions came from a tier ("none": evaluated), by the server's own metrics.
 func (s *server) decided(ctx context.Context, tier string) (n int, err error) {
+	return s.counted(ctx, "pullgate_decisions_total{", `cached="`+tier+`"`)
+}
+
+// counted sums the counters whose lines begin with a name and hold some labels.
+func (s *server) counted(ctx context.Context, metric, labels string) (n int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
 	if err != nil {
 		return 0, err
@@ -119,7 +124,7 @@ func (s *server) decided(ctx context.Context, tier string) (n int, err error) {
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), "} ")
-		if !strings.HasPrefix(name, "pullgate_decisions_total{") || !strings.Contains(name, `cached="`+tier+`"`) {
+		if !strings.HasPrefix(name, metric) || !strings.Contains(name, labels) {
 			continue
 		}
 		v, err := strconv.ParseFloat(value, 64)
