@@ -23,6 +23,8 @@ type Alike struct {
 	// Order: with Shared, instants of grants and licenses are compared with each other, with the
 	// clock and with the candidates', and nothing is computed from them.
 	Order bool
+	// Tags: vendor rules read what may tell tags of one repository apart.
+	Tags bool
 	// Because says why Shared or Order does not hold.
 	Because string
 }
@@ -117,6 +119,7 @@ func (a *alikeness) rule(r *ast.Rule) {
 			return false
 		}
 		words := constantWords(ref)
+		a.Tags = a.Tags || isVendors(r) && words[0] == "input" && !ofAllTags(words[1:])
 		switch dotted := strings.Join(words, ".") + "."; {
 		case strings.HasPrefix(dotted, "data.pullgate.customer."):
 			a.customer(&alone, ref, words, existence[t])
@@ -138,6 +141,19 @@ func (a *alikeness) rule(r *ast.Rule) {
 	if !writesMessages(r) {
 		a.calls(&alone, at)
 	}
+}
+
+// ofAllTags says that what stands here of the input is the same for all tags of a repository.
+func ofAllTags(words []string) bool {
+	switch {
+	case len(words) > 0 && (words[0] == "time" || words[0] == "action" || words[0] == "subject"):
+		return true
+	case len(words) > 1 && words[0] == "resource":
+		return slices.Contains([]string{"kind", "product", "registry", "repository"}, words[1])
+	case len(words) > 1 && words[0] == "request":
+		return slices.Contains([]string{"address", "headers", "host", "method"}, words[1])
+	}
+	return false
 }
 
 // customer looks at a reference into the customer's document.

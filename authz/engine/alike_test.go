@@ -27,7 +27,7 @@ func alikeOf(t *testing.T, more map[string]string) Alike {
 // about all of them would take hours.
 func TestTheLibraryTellsNoCustomersApart(t *testing.T) {
 	a := alikeOf(t, nil)
-	if !a.Shared || !a.Order || len(a.Fields) > 0 || a.Because != "" {
+	if !a.Shared || !a.Order || a.Tags || len(a.Fields) > 0 || a.Because != "" {
 		t.Errorf("%+v", a)
 	}
 	if !slices.Contains(a.LicenseFields, "expiring_from") || slices.Contains(a.LicenseFields, "features") {
@@ -40,6 +40,11 @@ func TestRulesThatTellCustomersApart(t *testing.T) {
 	for body, want := range map[string]Alike{
 		deny + `input.request.address == "192.0.2.1"`:                                  {Shared: true, Order: true},
 		deny + `data.pullgate.customer.labels.region == "eu"`:                          {Shared: true, Order: true, Fields: []string{"labels"}},
+		deny + `input.resource.repository == "acme/app"`:                               {Shared: true, Order: true},
+		deny + `input.resource.tag == "1.0.0"`:                                         {Shared: true, Order: true, Tags: true},
+		deny + `{ some c in input.resource.candidates; c.channel == "rc" }`:            {Shared: true, Order: true, Tags: true},
+		deny + `endswith(input.request.path, "/1.0.0")`:                                {Shared: true, Order: true, Tags: true},
+		deny + "_it == \"1.0.0\"\n\n_it := input.resource[\"tag\"]":                    {Shared: true, Order: true, Tags: true},
 		deny + `count(data.pullgate.customer) == 1`:                                    {Because: "reads data.pullgate.customer"},
 		deny + `data.pullgate.customer[input.resource.tag]`:                            {Because: "reads data.pullgate.customer"},
 		deny + `data.pullgate.customer.id == "mill"`:                                   {Because: "reads data.pullgate.customer.id"},
@@ -55,7 +60,7 @@ func TestRulesThatTellCustomersApart(t *testing.T) {
 			t.Fatal("a row without a reason")
 		}
 		got := alikeOf(t, map[string]string{"vendor/a.rego": "package vendor.a\n\n" + body + "\n"})
-		if got.Shared != want.Shared || got.Order != want.Order || !slices.Equal(got.Fields, want.Fields) || !strings.Contains(got.Because, want.Because) || (got.Because == "") != (want.Because == "") {
+		if got.Shared != want.Shared || got.Order != want.Order || got.Shared && got.Tags != want.Tags || !slices.Equal(got.Fields, want.Fields) || !strings.Contains(got.Because, want.Because) || (got.Because == "") != (want.Because == "") {
 			t.Errorf("%s\n%+v, want %+v", body, got, want)
 		}
 	}

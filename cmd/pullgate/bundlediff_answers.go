@@ -113,22 +113,38 @@ func (c *comparison) answers(ctx context.Context, h *held, d *customerDocument, 
 		return known, c.check(ctx, h, d, p, known)
 	}
 	out := &profile{answers: make([]*placed, len(h.all))}
+	type kind struct {
+		answers *memoized[string, *placed]
+		key     string
+	}
+	kinds := map[kind]bool{}
 	var missing []int
 	for i, t := range h.all {
 		out.answers[i] = notThere
 		if t == nil || some && !h.differs[i] {
 			continue
 		}
-		a, ok := t.answers.get(h.keyOfTag(i, p, reached, id))
+		key := h.keyOfTag(i, p, reached, id)
+		a, ok := t.answers.get(key)
 		if !ok {
 			missing = append(missing, i)
+			kinds[kind{t.answers, key}] = true
 			continue
 		}
 		out.answers[i] = a
 	}
-	unseen := c.unseen(ctx, h, missing, d.place)
+	var unseen map[string]bool
+	if len(kinds)*4 >= len(h.tags) && !h.side.rules { // else it pays to ask for each alone
+		c.asked.Add(1)
+		unseen = h.side.unseen(ctx, d.place, h)
+	}
 	for _, i := range missing {
 		t, found := h.all[i], refusal
+		key := h.keyOfTag(i, p, reached, id)
+		if a, ok := t.answers.get(key); ok { // another tag has got it
+			out.answers[i] = a
+			continue
+		}
 		var err error
 		switch {
 		case unseen == nil:
@@ -145,23 +161,13 @@ func (c *comparison) answers(ctx context.Context, h *held, d *customerDocument, 
 			return nil, errNotAlike
 		}
 		a.id, a.side, a.place = c.ids.Add(1), h.side, d.place
-		out.answers[i] = t.answers.put(h.keyOfTag(i, p, reached, id), a)
+		out.answers[i] = t.answers.put(key, a)
 	}
 	var content []byte
 	for _, a := range out.answers {
 		content = binary.AppendUvarint(content, a.id)
 	}
 	return h.profiles.put(key, h.interned.put(string(content), out)), nil
-}
-
-// unseen are the tags that are not in a customer's list, if it pays to ask for that: of one it is
-// the same to ask for it alone.
-func (c *comparison) unseen(ctx context.Context, h *held, missing []int, customer int) map[string]bool {
-	if h.side.rules || len(missing)*4 < len(h.tags) {
-		return nil
-	}
-	c.asked.Add(1)
-	return h.side.unseen(ctx, customer, h)
 }
 
 // put finds the places of the license and the instant that an answer names. It fails when the

@@ -86,7 +86,7 @@ func (m *manyCustomers) set() (*license.Set, error) {
 	}
 	random := rand.New(rand.NewPCG(m.seed, 1))
 	for i := range m.customers {
-		c := license.Customer{ID: fmt.Sprintf("customer-%06d", i), Name: "Customer", Keys: []license.Key{{ID: "ci", Hash: fmt.Sprintf("sha256:%064x", i), Expires: license.Never}}}
+		c := license.Customer{ID: fmt.Sprintf("customer-%06d", i), Name: "Customer", Labels: map[string]any{"region": []string{"eu", "us", "moon"}[i%3]}, Keys: []license.Key{{ID: "ci", Hash: fmt.Sprintf("sha256:%064x", i), Expires: license.Never}}}
 		set.Customers = append(set.Customers, c)
 		of := random.IntN(len(kinds[0]))
 		for k := range kinds {
@@ -118,7 +118,7 @@ func (m *manyCustomers) write(path string, serial int64, edit func(*license.Set)
 					tag = fmt.Sprintf("1.0.%d", v)
 				}
 				repo.Tags[tag] = catalog.Tag{Digest: d, Seen: catalog.Always}
-				repo.Manifests[d] = &catalog.Manifest{Created: time.Date(2025, 1, 1+15*(v%60), 0, 0, 0, 0, time.UTC).Unix()}
+				repo.Manifests[d] = &catalog.Manifest{Created: time.Date(2023, 9, 1+15*(v%60), 0, 0, 0, 0, time.UTC).Unix()}
 			}
 			c.Repositories[fmt.Sprintf(name, p)] = repo
 		}
@@ -156,8 +156,8 @@ func BenchmarkDiff(b *testing.B) {
 	if err := before.write(files[0], 1, nil); err != nil {
 		b.Fatal(err)
 	}
-	rule := []byte("package vendor.region\n\ndeny contains {\"code\": \"recalled\", \"message\": \"Recalled.\"} if {\n" +
-		"\tsome candidate in input.resource.candidates\n\tcandidate.version == \"1.7.0\"\n}\n")
+	rule := []byte("package vendor.region\n\ndeny contains {\"code\": \"embargo\", \"message\": \"Not there.\"} if {\n" +
+		"\tinput.resource.product == \"app1\"\n\tdata.pullgate.customer.labels.region == \"moon\"\n}\n")
 	for _, edit := range []struct {
 		name string
 		make func(*manyCustomers)

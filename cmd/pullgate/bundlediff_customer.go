@@ -109,7 +109,7 @@ type worker struct {
 func (c *comparison) newWorker() *worker {
 	w := &worker{comparison: c}
 	for i, s := range c.sides {
-		w.cutters[i] = &cutter{alike: s.alike, own: s.own, shapes: &c.shapes, number: func() uint64 { return c.ids.Add(1) }}
+		w.cutters[i] = &cutter{alike: s.alike, at: s.at, own: s.own, shapes: &c.shapes, number: func() uint64 { return c.ids.Add(1) }}
 	}
 	return w
 }

@@ -74,7 +74,9 @@ type portion struct {
 	shape    uint64   // stands for the rest, with the places of ids and instants
 	licenses []string // ascending
 	instants []int64  // ascending
-	reaches  []reach  // of the grants, where they are taken out, too
+	// over says which of these count for nothing but that they are over, whatever is asked about.
+	over    []bool
+	reaches []reach // of the grants, where they are taken out, too
 }
 
 // noPortion is the portion of who has none.
@@ -83,12 +85,14 @@ var noPortion = &portion{}
 // cutter makes portions. It keeps room between uses and belongs to one goroutine.
 type cutter struct {
 	alike   engine.Alike
+	at      int64                       // the clock
 	own     bool                        // what grants reach is taken out
 	shapes  *memoized[[32]byte, uint64] // those of all cutters
 	number  func() uint64               // a new one each time
 	text    []byte
 	ids     []string // as they occur
 	moments []int64
+	limits  []int64 // of moments, those that versions are dated by
 	reaches []reach
 }
 
@@ -99,7 +103,7 @@ var instantFields = map[string]bool{
 
 // portion is what decides about a repository of a product ("" for none).
 func (c *cutter) portion(d *customerDocument, product, repository string) (*portion, error) {
-	c.text, c.ids, c.moments, c.reaches = c.text[:0], c.ids[:0], c.moments[:0], c.reaches[:0]
+	c.text, c.ids, c.moments, c.limits, c.reaches = c.text[:0], c.ids[:0], c.moments[:0], c.limits[:0], c.reaches[:0]
 	c.bytes(d.banned)
 	c.bytes([]byte(strconv.FormatBool(len(d.licenses) > 0)))
 	for _, name := range c.alike.Fields {
@@ -128,6 +132,10 @@ func (c *cutter) portion(d *customerDocument, product, repository string) (*port
 	for _, at := range c.moments {
 		i, _ := slices.BinarySearch(out.instants, at)
 		c.text = binary.AppendUvarint(c.text, uint64(i))
+	}
+	out.over = make([]bool, len(out.instants))
+	for i, at := range out.instants {
+		out.over[i] = c.own && at < c.at && !slices.Contains(c.limits, at)
 	}
 	out.reaches = slices.Clone(c.reaches)
 	sum, ok := sha256.Sum256(c.text), false
@@ -176,7 +184,11 @@ func (c *cutter) grants(list []byte) error {
 				c.text = binary.AppendUvarint(c.text, uint64(len(clocks)))
 				for _, clock := range clocks {
 					c.bytes([]byte(clock.Name))
+					n := len(c.moments)
 					err = cmp.Or(err, c.instants(clock.Value))
+					if clock.Name == "ends" || clock.Name == "updates" {
+						c.limits = append(c.limits, c.moments[n:]...)
+					}
 				}
 			default:
 				c.text = append(c.text, 'w')
@@ -239,7 +251,11 @@ func (c *cutter) instants(value []byte) error {
 // as reaches do not count.
 func (p *portion) key(instants []int64) []byte {
 	h := binary.AppendUvarint(make([]byte, 0, 64), p.shape)
-	for _, at := range p.instants {
+	for n, at := range p.instants {
+		if p.over[n] {
+			h = append(h, 0) // as before all instants
+			continue
+		}
 		i, equal := slices.BinarySearch(instants, at)
 		i *= 2
 		if equal {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -16,8 +17,9 @@ import (
 
 // With this program's own library, a decision about a tag takes from what a grant reaches only
 // which of the tag's candidates that is (data.pullgate.check), and what was written for it only
-// into messages: grants of other versions and tags that reach the same are alike. What another
-// library takes from them is not known.
+// into messages: grants of other versions and tags that reach the same are alike. Candidates' dates
+// are compared with those of updates and of the end (data.pullgate.check.standing): of other instants
+// that are over nothing counts but that and their order. What another library does is not known.
 
 // hasOwnLibrary says that a bundle's library is this program's.
 func hasOwnLibrary(b *bundle.Bundle) bool {
@@ -139,4 +141,27 @@ func (h *held) keyOfTag(i int, p *portion, all []*reached, id string) string {
 		key = append(key, r.places[i]...)
 	}
 	return string(append(key, id...))
+}
+
+// kind is what of a tag's candidates counts beside what reaches them, "" where that is not known: with
+// this program's own library and vendor rules that do not read it, in a repository of which nothing is public. Instants
+// are at their places among the tag's; those to come are themselves, since an answer may end there.
+func (h *held) kind(t *heldTag) string {
+	if a := &h.side.alike; !h.side.own || a.Tags || !a.Order || h.public != nil {
+		return ""
+	}
+	place := func(at int64) int {
+		i, _ := slices.BinarySearch(t.instants, at)
+		return i
+	}
+	clock := place(h.side.at)
+	key := fmt.Appendf(nil, "%d %d %v", clock, len(t.instants), t.instants[clock+1:])
+	for i := range t.target.Candidates {
+		c := &t.target.Candidates[i]
+		key = fmt.Appendf(key, "\n%q %q %q %q %v %v", c.Product, c.Channel, c.Except, c.Requires, c.Order == "", c.Tag == "")
+		for _, at := range []int64{c.Released, c.CountsFrom, c.WithdrawnAt, c.RetiresAt, c.RevokedAt} {
+			key = fmt.Appendf(key, " %d", place(at))
+		}
+	}
+	return string(key)
 }

@@ -147,14 +147,19 @@ func (r *repository) load(samePolicy bool) {
 		}
 		slices.Sort(names)
 		r.tags = slices.Compact(names)
+		b, a := r.sides[0], r.sides[1]
+		same := samePolicy && b != nil && a != nil && b.host == a.host && b.product == a.product && bytes.Equal(b.public, a.public)
+		alike := map[string]*memoized[string, *placed]{}
 		for _, h := range r.sides {
 			if h != nil {
-				h.loadTags()
+				h.loadTags(alike)
+			}
+			if !same {
+				alike = map[string]*memoized[string, *placed]{}
 			}
 		}
 		r.differs = slices.Repeat([]bool{true}, len(r.tags))
-		b, a := r.sides[0], r.sides[1]
-		if !samePolicy || b == nil || a == nil || b.host != a.host || b.product != a.product || !bytes.Equal(b.public, a.public) {
+		if !same {
 			return
 		}
 		for i, t := range a.all {
@@ -166,7 +171,8 @@ func (r *repository) load(samePolicy bool) {
 	})
 }
 
-func (h *held) loadTags() {
+// loadTags looks at the tags of a side. Those that are alike get the same answers, by what they are.
+func (h *held) loadTags(alike map[string]*memoized[string, *placed]) {
 	ask := func(path string) *authz.Request {
 		return classify.Classify(&classify.Inbound{Method: "GET", Host: h.host, Target: "/v2/" + h.name + path, Address: loopback, Via: "cli"})
 	}
@@ -190,6 +196,12 @@ func (h *held) loadTags() {
 		}
 		slices.Sort(t.instants)
 		t.instants = slices.Compact(t.instants)
+		if key := h.kind(t); key != "" {
+			if alike[key] == nil {
+				alike[key] = t.answers
+			}
+			t.answers = alike[key]
+		}
 		h.instants = append(h.instants, t.instants...)
 		h.all[i] = t
 	}
