@@ -12,7 +12,7 @@ export GOFLAGS := $(strip $(GOFLAGS) -trimpath -buildvcs=false -tags=grpcnotrace
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 PKG     ?= ./...
-TIMEOUT ?= 15m
+TIMEOUT ?= 20m
 
 peers   := GOFLAGS=-buildvcs=false go -C tools run ./peers
 summary := GOFLAGS=-buildvcs=false go -C tools run ./summary

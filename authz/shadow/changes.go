@@ -52,7 +52,9 @@ type Change struct {
 }
 
 // Loses reports whether somebody could have had what they would not have.
-func (c *Change) Loses() bool { return c.From.Verdict == "allow" && c.To.Verdict != "allow" }
+func (c *Change) Loses() bool { return loses(c.From, c.To) }
+
+func loses(from, to Answer) bool { return from.Verdict == "allow" && to.Verdict != "allow" }
 
 type kind struct {
 	customer, repository, what string
@@ -65,6 +67,7 @@ type Changes struct {
 	kinds  map[kind]*Change
 	same   int64
 	beyond int64 // changes of kinds that are not kept
+	lost   int64 // of these
 }
 
 // Add compares two decisions about one request, asked at one instant, and says whether they differ.
@@ -88,7 +91,9 @@ func (c *Changes) Add(r *authz.Request, active, candidate *authz.Decision) bool 
 	ch := c.kinds[k]
 	if ch == nil {
 		if len(c.kinds) >= MaxChanges {
-			c.beyond++
+			if c.beyond++; loses(k.from, k.to) {
+				c.lost++
+			}
 			return true
 		}
 		if c.kinds == nil {
@@ -130,7 +135,7 @@ type Summary struct {
 func (c *Changes) Summary() Summary {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s := Summary{Same: c.same, Changed: c.beyond, Beyond: c.beyond, List: []Change{}}
+	s := Summary{Same: c.same, Changed: c.beyond, Lost: c.lost, Beyond: c.beyond, List: []Change{}}
 	for _, ch := range c.kinds {
 		s.Changed += ch.Count
 		if ch.Loses() {

@@ -59,7 +59,8 @@ func TestKindsOfChangesAreBounded(t *testing.T) {
 		repository := func(d *authz.Decision) { d.Resource.Repository = fmt.Sprint("acme/", i) }
 		c.Add(&authz.Request{}, decided("a", authz.OutcomeDeny, http.StatusNotFound, authz.CodeUnknownRepository, repository), allow)
 	}
-	if s := c.Summary(); len(s.List) != MaxChanges || s.Beyond != 5 || s.Changed != MaxChanges+5 {
-		t.Errorf("%d kinds, %d beyond, %d changed", len(s.List), s.Beyond, s.Changed)
+	c.Add(&authz.Request{}, allow, decided("b", authz.OutcomeDeny, http.StatusForbidden, authz.CodeExpired))
+	if s := c.Summary(); len(s.List) != MaxChanges || s.Beyond != 6 || s.Changed != MaxChanges+6 || s.Lost != 1 {
+		t.Errorf("%d kinds, %d beyond, %d changed, %d lost", len(s.List), s.Beyond, s.Changed, s.Lost)
 	}
 }

@@ -40,7 +40,7 @@ func (c *compiler) customers(last *keptCustomers) error {
 		current: map[string]bool{}, names: c.names, listed: len(c.in.Catalog) > 0, warnings: map[string][]Warning{},
 	}
 	c.same = c.same && next.listed == last.listed
-	renamed := c.expandAgain(last)
+	renamed := c.expandAgain(last, next.licenses)
 	changed := map[string]bool{} // ids of customers to compile
 	var edited []pair            // customers that are others
 	differing(last.customers, next.customers, customerID, (*license.Customer).Same, func(was, is *license.Customer) {
@@ -128,15 +128,18 @@ func differing[T any](before, after []*T, id func(*T) string, same func(a, b *T)
 
 // expandAgain makes sure that every pattern that was kept is expanded, and returns those that now
 // match other names.
-func (c *compiler) expandAgain(last *keptCustomers) map[string]bool {
+func (c *compiler) expandAgain(last *keptCustomers, licenses []*license.License) map[string]bool {
 	if slices.Equal(c.names, last.names) {
 		maps.Copy(c.expanded, last.expanded)
 		return nil
 	}
 	renamed := map[string]bool{}
-	for pattern, names := range last.expanded {
-		if !slices.Equal(names, c.expand(pattern)) {
-			renamed[pattern] = true
+	for _, l := range licenses { // and not those of last.expanded that no license has any more
+		for i := range l.Grants {
+			pattern := l.Grants[i].Repository
+			if names, ok := last.expanded[pattern]; ok && !slices.Equal(names, c.expand(pattern)) {
+				renamed[pattern] = true
+			}
 		}
 	}
 	return renamed

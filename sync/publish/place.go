@@ -88,6 +88,9 @@ func (d *Directory) Look(_ context.Context, issue *Issue) error {
 		return nil
 	}
 	found, err := bundle.Read(bytes.NewReader(file), d.Ring, bundle.ReadOptions{Name: issue.Bundle.Name()})
+	if errors.Is(err, bundle.ErrUnknownKey) {
+		return fmt.Errorf("%w: what is there is %w; give it with --key-file, or remove what is there", ErrTaken, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: what is there cannot be read: %w", ErrMissing, err)
 	}

@@ -1,0 +1,59 @@
+package publish
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/pullgate/pullgate/bundle"
+)
+
+// issued is what a publisher of its own, with a key of its own, issues of a vendor with its file.
+func issued(t *testing.T, versions string) (*Issue, *bundle.KeyRing) {
+	t.Helper()
+	var issue *Issue
+	var ring *bundle.KeyRing
+	p, _ := newPublisher(t, func(cfg *Config) {
+		ring = cfg.Ring
+		cfg.Bundles = []Bundle{{Deliver: func(_ context.Context, i *Issue) error { issue = i; return nil }}}
+	})
+	if err := errors.Join(p.SetCatalog(t.Context(), "main", tagged("1.0.0")), p.SetLicenses(t.Context(), licenses(t, versions, 0), nil)); err != nil {
+		t.Fatal(err)
+	}
+	return issue, ring
+}
+
+func leads(ctx context.Context, step func(context.Context) error) error { return step(ctx) }
+
+// What another key has signed may be newer, and is not for this publisher to judge; what nobody can
+// read is put right.
+func TestDirectoryReplacesNothingOfAnotherKey(t *testing.T) {
+	theirs, ring := issued(t, "all")
+	ours, own := issued(t, "<2.0.0")
+	dir := t.TempDir()
+	if err := (&Directory{Path: dir, Ring: ring}).Put(t.Context(), theirs, leads); err != nil {
+		t.Fatal(err)
+	}
+	d := &Directory{Path: dir, Ring: own}
+	for _, err := range []error{d.Look(t.Context(), ours), d.Put(t.Context(), ours, leads)} {
+		if !errors.Is(err, ErrTaken) || !strings.Contains(err.Error(), "--key-file") {
+			t.Errorf("%v, want that it is taken and what to do", err)
+		}
+	}
+	file := filepath.Join(dir, "default.tar.gz")
+	if found, err := os.ReadFile(file); err != nil || string(found) != string(theirs.File) {
+		t.Errorf("what was there is gone: %v", err)
+	}
+	if err := os.WriteFile(file, theirs.File[:100], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Put(t.Context(), ours, leads); err != nil {
+		t.Error(err)
+	}
+	if found, err := os.ReadFile(file); err != nil || string(found) != string(ours.File) {
+		t.Errorf("a damaged file was left: %v", err)
+	}
+}
