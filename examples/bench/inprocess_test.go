@@ -28,5 +28,5 @@ func startInProcess(t *testing.T) (*server, error) {
 			t.Error(err)
 		}
 	})
-	return &server{[]int{os.Getpid()}, l.Addr().String(), "", func() error { return nil }}, nil
+	return &server{pids: []int{os.Getpid()}, addr: l.Addr().String(), close: func() error { return nil }}, nil
 }

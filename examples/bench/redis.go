@@ -27,6 +27,7 @@ func startSharing(ctx context.Context, pullgate string, v *vendor, more string) 
 	if err != nil {
 		return nil, errors.Join(err, r.Close())
 	}
+	s.empty = func() error { _, err := r.Do("FLUSHALL"); return err }
 	stop := s.close
 	s.pids, s.close = append(s.pids, r.PID()), func() error { return errors.Join(stop(), r.Close()) }
 	return s, nil

@@ -180,6 +180,9 @@ func (s *side) warmUp(distinct int) drive.Config {
 // turn asks once, and keeps what it took.
 func (s *side) turn(ctx context.Context, keep bool) error {
 	if s.before != nil {
+		if err := s.server.empty(); err != nil { // else verdicts of the last round end in the middle of this one
+			return err
+		}
 		s.before.Run(ctx)
 		time.Sleep(100 * time.Millisecond) // what is written, is written afterwards
 	}

@@ -21,6 +21,7 @@ type server struct {
 	pids  []int // whose time counts: its own, and that of what it asks
 	addr  string
 	admin string       // where its metrics are; "" has none
+	empty func() error // forgets the verdicts it shares; nil: it shares none
 	close func() error // may be called more than once
 }
 
@@ -44,7 +45,7 @@ func startPullgate(ctx context.Context, pullgate string, v *vendor, name, more s
 	if err := p.AwaitReady(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w\n%s", err, p.Output()), p.Close())
 	}
-	return &server{[]int{p.PID()}, p.GRPC, p.Admin, p.Close}, nil
+	return &server{pids: []int{p.PID()}, addr: p.GRPC, admin: p.Admin, close: p.Close}, nil
 }
 
 var emptyLine = regexp.MustCompile(`(?m)^grpc (\S+)$`)
@@ -61,7 +62,7 @@ func startEmpty(ctx context.Context) (*server, error) {
 	}
 	for ctx.Err() == nil {
 		if m := emptyLine.FindStringSubmatch(p.Output()); m != nil {
-			return &server{[]int{p.PID()}, m[1], "", p.Close}, nil
+			return &server{pids: []int{p.PID()}, addr: m[1], close: p.Close}, nil
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
