@@ -158,8 +158,9 @@ func TestVerdictsAreShared(t *testing.T) {
 	for i, e := range []authz.Entry{short, long, old} {
 		one.Put(someKey(100+i), e)
 	}
-	one.Put(someKey(200), someEntry(200))
-	two.shares(one, 1)
+	last := someEntry(200) // is written after them
+	one.Put(someKey(200), last)
+	two.eventually(someKey(200), last, authz.FoundEntry)
 	for i := range 3 {
 		two.eventually(someKey(100+i), authz.Entry{}, authz.FoundNothing)
 	}
