@@ -38,7 +38,7 @@ func (pub *publisher) approve(ctx context.Context, set *license.Set, previous, c
 			case c.id() == "":
 				public = tags
 			case c.takenBack():
-			case tags || c.losesBy(func(f *factChange) bool { return f.Kind != "key" }):
+			case tags || c.losesBy(func(f *factChange) bool { return f.Kind != "key" }) || c.sooner():
 				losers = append(losers, c.id())
 			case c.losesBy(func(f *factChange) bool { return f.Kind == "key" }):
 				keyless = append(keyless, c.id())
@@ -103,6 +103,11 @@ func (c *customerChange) losesTags(revoked func(registry, repository, digest str
 
 func (c *customerChange) losesBy(is func(*factChange) bool) bool {
 	return slices.ContainsFunc(c.facts, func(f factChange) bool { return f.loses && is(&f) })
+}
+
+// sooner says that something other than a key is had less long: a date that is wrong takes nothing today.
+func (c *customerChange) sooner() bool {
+	return slices.ContainsFunc(c.facts, func(f factChange) bool { return f.sooner && f.Kind != "key" })
 }
 
 // takenBack says that a customer was banned, or one of their licenses revoked or suspended, by this

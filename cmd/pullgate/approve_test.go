@@ -81,6 +81,9 @@ func TestWhatIsTakenBackIsNotHeldBack(t *testing.T) {
 		{name: "a digest is revoked", registry: revoked("acme/app", "1.1.0"), edit: same},
 		{name: "a digest that is public is revoked", registry: revoked("acme/docs", "1.1.0"), edit: same},
 		{name: "a digest is revoked, and somebody loses the other one", registry: revoked("acme/app", "1.1.0"), edit: of(1, "versions: all", "versions: [1.1.0]"), reason: "1 of 12 customers would lose something (c0)"},
+		{name: "a license ends one day", edit: of(1, "type: perpetual, ends: never", "type: subscription, ends: 2090-01-01"), reason: "1 of 12 customers would lose something (c0)"},
+		{name: "a license is kept for less long", edit: of(1, "updates: forever", "updates: {until: 2090-01-01}"), reason: "1 of 12 customers would lose something (c0)"},
+		{name: "a key expires", edit: of(1, "0\"}]", "0\", expires: 2090-01-01}]")},
 		{name: "a version is granted no more", edit: of(1, "versions: all", "versions: [1.1.0]"), reason: "1 of 12 customers would lose something (c0)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

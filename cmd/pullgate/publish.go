@@ -41,9 +41,9 @@ registry. A bundle is re-issued at half of its validity.
 Several publishers of one database (--licenses postgres://…) elect one of them; the others stand by.
 
 Nothing is published that ` + "`pullgate check`" + ` refuses or for which the tests of --test fail. What would
-take something from more than --max-loss of the customers, or lacks tags that the registry had, is
-held back: the log, /healthz and the metric pullgate_publication_held say so, and the bundle before
-it stays. To publish it all the same:
+take something from more than --max-loss of the customers, now or sooner than before, or lacks tags
+that the registry had, is held back: the log, /healthz and the metric pullgate_publication_held say
+so, and the bundle before it stays. To publish it all the same:
 
   pullgate publish --data DIR --accept REVISION
 

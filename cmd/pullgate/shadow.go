@@ -34,7 +34,7 @@ With --admin a running ` + "`pullgate serve --shadow-bundle FILE`" + ` is asked 
 candidate, after each answer, what it would have answered.
 
 Exit codes: 0 no request (or, with --fail-on loss, none that was allowed and would not be), 1 some,
-2 could not find out.`,
+2 could not find out, or no request was asked.`,
 		Example: `  pullgate shadow --bundle candidate.tar.gz --key-file release.pub --since 24h
   pullgate shadow --admin 127.0.0.1:9192 --fail-on loss`,
 		Args: cobra.NoArgs,
@@ -78,8 +78,13 @@ Exit codes: 0 no request (or, with --fail-on loss, none that was allowed and wou
 		if err := found.print(cmd.OutOrStdout(), cmd.ErrOrStderr(), format); err != nil {
 			return err
 		}
-		if found.Lost > 0 || failOn == "any" && found.Changed > 0 {
+		switch {
+		case found.Lost > 0 || failOn == "any" && found.Changed > 0:
 			return errNo
+		case found.Same+found.Changed == 0 && admin != "":
+			return errors.New("the candidate was not asked yet: nothing was requested since it is there, which says nothing about it")
+		case found.Same+found.Changed == 0:
+			return fmt.Errorf("no decision below %s could be asked again, which says nothing about the candidate: name another --data, or filters that more of them match", *data)
 		}
 		return nil
 	}

@@ -42,6 +42,9 @@ func TestShadowSaysWhatWouldChange(t *testing.T) {
 	}
 	v.candidate("candidate", ">=2.0.0")
 	s.await("the candidate is in use", 10*time.Second, func() bool { return s.gauge("pullgate_shadow_active") == "1" })
+	if code, _, stderr := once(t, "shadow", "--admin", s.admin); code != exitUnknown || !strings.Contains(stderr, "not asked yet") {
+		t.Errorf("before any request: %d %s", code, stderr)
+	}
 
 	ask := func() {
 		t.Helper()
@@ -111,6 +114,10 @@ func TestShadowSaysWhatWouldChange(t *testing.T) {
 	}
 	same := v.candidate("same", ">=1.0.0 <2.0.0")
 	if code, stdout, stderr := once(t, "shadow", "--bundle", same, "--key-file", v.path("release.pub"), "--data", v.path("data"), "-o", "table"); code != exitYes || !strings.Contains(stdout, "12 requests asked, 0 answered differently") {
+		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	// Where nothing was asked, nothing is known.
+	if code, stdout, stderr := once(t, "shadow", "--bundle", same, "--key-file", v.path("release.pub"), "--data", v.path("data"), "--customer", "nobody", "-o", "table"); code != exitUnknown || !strings.Contains(stdout, "0 requests asked") || !strings.Contains(stderr, "says nothing about the candidate") {
 		t.Errorf("exit %d\n%s%s", code, stdout, stderr)
 	}
 	// A customer whose key is gone is answered differently, not left out.

@@ -40,6 +40,10 @@ func (d Dir) Revoke(ctx context.Context, r Revocation) (file string, changed boo
 		return pos.File, false, fmt.Errorf("%s: edit it by hand (%s): %w", pos, r.advice(), err)
 	}
 	path := filepath.Join(d.Path, filepath.FromSlash(pos.File))
+	if link := swapped(filepath.Dir(path)); link != "" {
+		return pos.File, false, fmt.Errorf("%s is behind the symbolic link %s; one that git-sync or Kubernetes swaps takes what is written there with it: "+
+			"revoke where the files come from, or, if nothing swaps it, name the directory itself", pos.File, link)
+	}
 	info, err := os.Lstat(path)
 	if err != nil {
 		return pos.File, false, err
@@ -65,6 +69,22 @@ func (d Dir) Revoke(ctx context.Context, r Revocation) (file string, changed boo
 		return pos.File, false, err
 	}
 	return pos.File, true, nil
+}
+
+// swapped returns the symbolic link on the way to a directory that looks like one of those that are
+// swapped for another state, "" for none: git-sync's and Kubernetes' point at a neighbour. Those in the
+// root directory belong to the system.
+func swapped(dir string) string {
+	at, err := filepath.Abs(dir)
+	if err != nil {
+		return ""
+	}
+	for up := filepath.Dir(at); up != filepath.Dir(up); at, up = up, filepath.Dir(up) {
+		if to, err := os.Readlink(at); err == nil && !filepath.IsAbs(to) {
+			return at
+		}
+	}
+	return ""
 }
 
 // place is where the document is that has to be edited, and whether it says so already.

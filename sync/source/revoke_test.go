@@ -203,6 +203,35 @@ func TestRevocationOverwritesNothing(t *testing.T) {
 	}
 }
 
+// What git-sync and Kubernetes swap is not written: the next swap would take it away unseen.
+func TestNothingIsRevokedBehindASwappedLink(t *testing.T) {
+	dir := t.TempDir()
+	for _, of := range []string{".worktrees/abc/licenses", "kept"} {
+		if err := os.MkdirAll(filepath.Join(dir, of), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, of, "a.yaml"), []byte(revocable), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for link, to := range map[string]string{"current": ".worktrees/abc", "own": filepath.Join(dir, "kept")} {
+		if err := os.Symlink(to, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ban := Revocation{Kind: RevokeCustomer, ID: "acme"}
+	_, changed, err := (Dir{Path: filepath.Join(dir, "current/licenses")}).Revoke(t.Context(), ban)
+	if changed || err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "current")+"; one that git-sync") {
+		t.Error(changed, err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "current/licenses/a.yaml")); err != nil || string(text) != revocable {
+		t.Errorf("it was written: %s (%v)", text, err)
+	}
+	if _, changed, err := (Dir{Path: filepath.Join(dir, "own")}).Revoke(t.Context(), ban); !changed || err != nil {
+		t.Error(changed, err)
+	}
+}
+
 func TestRevocationNeedsGoodFiles(t *testing.T) {
 	dir := t.TempDir()
 	broken := "kind: Customer\nid: acme\nfoo: 1\n"
