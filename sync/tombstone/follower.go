@@ -29,14 +29,16 @@ type FollowerConfig struct {
 	Serial func() int64
 	// Unattended means that no publisher sends heartbeats: that there is none is no alarm.
 	Unattended bool
-	Reread     time.Duration // how often the whole stream is read; 0: 10 s
-	most       int           // tombstones that are held; 0: most
+	Reread     time.Duration    // how often the whole stream is read; 0: 10 s
+	most       int              // tombstones that are held; 0: most
+	Clock      func() time.Time // that heartbeats are held against; nil: time.Now
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
 }
 
 const (
-	look       = time.Second // how often the heartbeat is looked at
+	look       = time.Second     // how often the heartbeat is looked at
+	clockSkew  = 5 * time.Minute // between publisher and sidecar, that heartbeats allow for
 	reread     = 10 * time.Second
 	firstPause = 100 * time.Millisecond // after a failure; twice as long each time, and
 	lastPause  = 5 * time.Second        // at most so long
@@ -92,6 +94,9 @@ func NewFollower(cfg FollowerConfig) *Follower {
 		cfg.Reread = reread
 	}
 	cfg.most = cmp.Or(cfg.most, most)
+	if cfg.Clock == nil {
+		cfg.Clock = time.Now
+	}
 	f := &Follower{cfg: cfg, live: map[string]bundle.Tombstone{}, numbers: map[int64]bool{}, since: time.Now()}
 	f.metrics = newFollowerMetrics(cfg.Registerer, f)
 	return f
@@ -258,6 +263,9 @@ func (f *Follower) listen(ctx context.Context) error {
 	f.alarms.badBeat = bad
 	if h != nil && (f.beat == nil || h.At > f.beat.At) {
 		f.beat, f.beaten = h, time.Now()
+		if age := f.cfg.Clock().Sub(time.UnixMilli(h.At)); age > clockSkew {
+			f.beaten = f.beaten.Add(-age) // the publisher has long been silent, and an old one may have been put back
+		}
 		for n := range f.numbers {
 			if n < h.First {
 				delete(f.numbers, n)

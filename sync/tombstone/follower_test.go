@@ -46,6 +46,8 @@ func (s *site) follow(t *testing.T, unattended bool, others ...func(*FollowerCon
 			return nil
 		},
 	}
+	ahead := s.clock.Sub(time.Now()) // both go on alike from here
+	cfg.Clock = func() time.Time { return time.Now().Add(ahead) }
 	for _, change := range others {
 		change(&cfg)
 	}
@@ -248,6 +250,32 @@ func TestWhoeverWritesToRedis(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Heartbeats of long ago say nothing about now, one after the other as little as one alone.
+func TestHeartbeatsOfLongAgoAreNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSite(t)
+		s.publish(500)
+		s.tick(Beats)
+		var old []string
+		for range 8 {
+			s.tick(Beats)
+			old = append(old, s.m.heartbeat)
+		}
+		s.clock = s.clock.Add(time.Hour)
+		s.m.change(func() { s.m.heartbeat = old[0] })
+		sc := s.follow(t, false)
+		defer sc.stop()
+		for _, text := range old {
+			s.m.change(func() { s.m.heartbeat = text })
+			sc.after(2*time.Second, false)
+			sc.wants(t, "replayed", "no heartbeat of the publisher for 1h0m")
+		}
+		s.tick(Beats)
+		sc.after(2*time.Second, true)
+		sc.wants(t, "when the publisher is back", "")
+	})
 }
 
 // A sidecar that is started when something is missing says so, and so does one that misses heartbeats.
