@@ -13,6 +13,7 @@ var (
 	ErrRollback     = errors.New("bundle serial is lower than one seen before")
 	ErrWrongName    = errors.New("bundle is for other customers")
 	ErrTooLarge     = errors.New("bundle is too large")
+	ErrNewer        = errors.New("bundle is of a newer pullgate")
 )
 
 // FormatError says what in a file is not as Write makes it.

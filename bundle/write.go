@@ -174,7 +174,11 @@ func readManifest(data []byte) (manifest, error) {
 		return manifest{}, formatError(ManifestPath, "not a manifest")
 	}
 	if probe.Metadata.Format != Format {
-		return manifest{}, formatError(ManifestPath, "format %d, this program reads format %d; update it before the publisher", probe.Metadata.Format, Format)
+		err := formatError(ManifestPath, "format %d, this program reads format %d; update it before the publisher", probe.Metadata.Format, Format)
+		if probe.Metadata.Format > Format {
+			err = fmt.Errorf("%w: %w", ErrNewer, err)
+		}
+		return manifest{}, err
 	}
 	var f manifestFile
 	if err := decodeExact(data, &f); err != nil {

@@ -91,6 +91,9 @@ func (d *Directory) Look(_ context.Context, issue *Issue) error {
 	if errors.Is(err, bundle.ErrUnknownKey) {
 		return fmt.Errorf("%w: what is there is %w; give it with --key-file, or remove what is there", ErrTaken, err)
 	}
+	if errors.Is(err, bundle.ErrNewer) {
+		return fmt.Errorf("%w: what is there: %w; update this publisher, or remove what is there", ErrTaken, err)
+	}
 	if err != nil {
 		return fmt.Errorf("%w: what is there cannot be read: %w", ErrMissing, err)
 	}

@@ -1,8 +1,11 @@
 package publish
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,5 +58,35 @@ func TestDirectoryReplacesNothingOfAnotherKey(t *testing.T) {
 	}
 	if found, err := os.ReadFile(file); err != nil || string(found) != string(ours.File) {
 		t.Errorf("a damaged file was left: %v", err)
+	}
+}
+
+// What a newer pullgate wrote is newer, whatever this one can read of it.
+func TestDirectoryReplacesNothingOfANewerFormat(t *testing.T) {
+	issue, ring := issued(t, "all")
+	in, err := gzip.NewReader(bytes.NewReader(issue.File))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tar, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Replace(tar, []byte(`"format":1`), []byte(`"format":2`), 1)
+	var packed bytes.Buffer
+	out := gzip.NewWriter(&packed)
+	if _, err := out.Write(newer); err != nil || out.Close() != nil || bytes.Equal(tar, newer) {
+		t.Fatal(err)
+	}
+	d := &Directory{Path: t.TempDir(), Ring: ring}
+	file := filepath.Join(d.Path, "default.tar.gz")
+	if err := os.WriteFile(file, packed.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Put(t.Context(), issue, leads); !errors.Is(err, ErrTaken) || !strings.Contains(err.Error(), "update this publisher") {
+		t.Error(err)
+	}
+	if found, err := os.ReadFile(file); err != nil || !bytes.Equal(found, packed.Bytes()) {
+		t.Errorf("what was there is gone: %v", err)
 	}
 }
