@@ -5,13 +5,15 @@ import (
 	"math"
 )
 
-// Cache keeps verdicts in this process (L1). Implemented by package memstore. Both methods
+// Cache keeps verdicts in this process (L1). Implemented by package memstore. All methods
 // are safe for concurrent use, never block on I/O and may forget at any time: an Entry says
 // itself when it is true, and the Gate checks that on every read, so a store's own expiry is
 // housekeeping and can never extend a right.
 type Cache interface {
 	Get(key [32]byte) (Entry, bool)
 	Put(key [32]byte, e Entry)
+	// Drop forgets the entry of a key, if there is one.
+	Drop(key [32]byte)
 }
 
 // SharedCache keeps verdicts for several processes (L2). It is asked when the Cache does not

@@ -16,11 +16,12 @@ func (g *Gate) Explain(ctx context.Context, r *Request) (*Decision, *Explanation
 	gen := g.cfg.Engine.Generation()
 	if gen == nil {
 		frozen.cfg.Engine = witnessed{}
-		return frozen.decide(ctx, r), &Explanation{KeyExpires: Never}, nil
+		d, _ := frozen.decide(ctx, r)
+		return d, &Explanation{KeyExpires: Never}, nil
 	}
 	w := &witness{Generation: gen}
 	frozen.cfg.Engine = witnessed{w}
-	d := frozen.decide(ctx, r)
+	d, _ := frozen.decide(ctx, r)
 	x := explanationOf(gen, r, d)
 	for _, asked := range w.asked {
 		reasoning, err := asked.reasoning(ctx, gen, r.Kind)

@@ -111,6 +111,7 @@ type mapCache map[[32]byte]Entry
 
 func (c mapCache) Get(k [32]byte) (Entry, bool) { e, ok := c[k]; return e, ok }
 func (c mapCache) Put(k [32]byte, e Entry)      { c[k] = e }
+func (c mapCache) Drop(k [32]byte)              { delete(c, k) }
 
 // shared makes a SharedCache of a Cache.
 type shared struct{ mapCache }

@@ -2,11 +2,8 @@ package authz
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +17,10 @@ type GateConfig struct {
 	Shared SharedCache // nil: none
 	// ShareAlways has the Shared cache asked also while evaluating takes less time than asking it.
 	ShareAlways bool
-	Recorder    Recorder // nil: nothing is recorded
+	// AuditShare is which share of the decisions that a cache had a part in, 0 to 1, is made again
+	// without caches, beside the requests and one at a time, and compared (docs/caching.md). 0: none.
+	AuditShare float64
+	Recorder   Recorder // nil: nothing is recorded
 	// Observe is told of each decision after it was recorded; nil: nobody is. It must not block, and
 	// must not change what it is given.
 	Observe func(*Request, *Decision)
@@ -56,6 +56,7 @@ type Gate struct {
 	limiter *limiter
 	flights flights
 	worth   worth
+	auditor *auditor // nil: nothing is audited
 }
 
 // NewGate returns a Gate. It panics when cfg.Engine is nil or the metrics are registered
@@ -77,6 +78,9 @@ func NewGate(cfg GateConfig) *Gate {
 	if cfg.Shared != nil && cfg.Registerer != nil {
 		g.worth.register(cfg.Registerer)
 	}
+	if cfg.AuditShare > 0 && (cfg.Cache != nil || cfg.Shared != nil) {
+		g.auditor = newAuditor(cfg.AuditShare, cfg.Registerer)
+	}
 	return g
 }
 
@@ -96,7 +100,7 @@ func newID() string {
 // decision is recorded, those from a cache too.
 func (g *Gate) Decide(ctx context.Context, r *Request) *Decision {
 	started := time.Now()
-	d := g.decide(ctx, r)
+	d, q := g.decide(ctx, r)
 	d.ID = g.cfg.NewID()
 	d.Duration = time.Since(started)
 	if d.Detail != "" {
@@ -107,12 +111,14 @@ func (g *Gate) Decide(ctx context.Context, r *Request) *Decision {
 	if g.cfg.Observe != nil {
 		g.cfg.Observe(r, d)
 	}
+	if g.auditor != nil && q.hit {
+		g.auditor.consider(q, r, d)
+	}
 	return d
 }
 
-// decide runs one request against the generation that is active now. A panic below it, which
-// is a defect of ours or of OPA, costs this request and not the process.
-func (g *Gate) decide(ctx context.Context, r *Request) (d *Decision) {
+// decide runs one request against the generation that is active now.
+func (g *Gate) decide(ctx context.Context, r *Request) (*Decision, *question) {
 	q := &question{gate: g, ctx: ctx, req: r, gen: g.cfg.Engine.Generation()}
 	now := g.cfg.Clock()
 	if q.gen != nil && !g.cfg.AskPast && now.Unix() < q.gen.IssuedAt() {
@@ -120,27 +126,7 @@ func (g *Gate) decide(ctx context.Context, r *Request) (d *Decision) {
 	}
 	q.at = now.Unix()
 	q.deadline = g.deadline(q.gen)
-
-	fresh := func() *Decision {
-		d := &Decision{
-			Time: now.UTC(), Subject: anonymous, Cached: "none", Verdict: unasked(),
-			Resource: Resource{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Product: r.Product, Version: r.Version},
-		}
-		if q.gen != nil {
-			d.Revision = q.gen.Revision()
-		}
-		return d
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			g.cfg.Logger.Error("panic while deciding", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			d = fresh()
-			d.fail(errors.New("panic while deciding"))
-		}
-	}()
-	q.d = fresh()
-	q.run()
-	return q.d
+	return q.answer(now), q
 }
 
 // deadline is the instant from which a generation must not be used.

@@ -17,6 +17,12 @@ func (q *question) judge(subject Subject, r *Request, t *Target) (e Entry, cache
 		return e, "none", err
 	}
 	key, ok := q.gen.Key(in)
+	if q.again != nil {
+		if e, err = q.evaluate(in); err == nil && ok {
+			q.again.evaluated = append(q.again.evaluated, evaluated{in, key, e})
+		}
+		return e, "none", err
+	}
 	if !ok {
 		g.metrics.cache.WithLabelValues("l1", "bypass").Inc()
 		e, err = q.evaluate(in)
@@ -26,9 +32,18 @@ func (q *question) judge(subject Subject, r *Request, t *Target) (e Entry, cache
 		e, ok = g.cfg.Cache.Get(key)
 		ok = ok && e.holds(q.at)
 		if g.metrics.looked("l1", ok); ok {
+			q.hit = true
 			return e, "l1", nil
 		}
 	}
+	e, cached, err = q.join(key, in)
+	q.hit = q.hit || err == nil && cached != "none"
+	return e, cached, err
+}
+
+// join finds a verdict, or waits for who is finding it.
+func (q *question) join(key [32]byte, in *Input) (e Entry, cached string, err error) {
+	g := q.gate
 	f, first := g.flights.join(key)
 	if first {
 		return q.lead(f, key, in)

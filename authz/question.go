@@ -3,7 +3,10 @@ package authz
 import (
 	"context"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"time"
 )
 
@@ -19,6 +22,34 @@ type question struct {
 	who      caller
 	target   Target
 	waited   time.Duration // for the shared cache
+	hit      bool          // a cache had a part in it
+	again    *audit        // nil but where a decision is made again, which asks no cache and counts nothing
+}
+
+// answer decides. A panic below it, which is a defect of ours or of OPA, costs this request and not
+// the process.
+func (q *question) answer(now time.Time) (d *Decision) {
+	g, r := q.gate, q.req
+	fresh := func() *Decision {
+		d := &Decision{
+			Time: now.UTC(), Subject: anonymous, Cached: "none", Verdict: unasked(),
+			Resource: Resource{Repository: r.Repository, Tag: r.Tag, Digest: r.Digest, Product: r.Product, Version: r.Version},
+		}
+		if q.gen != nil {
+			d.Revision = q.gen.Revision()
+		}
+		return d
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			g.cfg.Logger.Error("panic while deciding", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			d = fresh()
+			d.fail(errors.New("panic while deciding"))
+		}
+	}()
+	q.d = fresh()
+	q.run()
+	return q.d
 }
 
 // run fills q.d. What is the same for everybody comes first, so that it tells nothing about
@@ -62,7 +93,7 @@ func (q *question) run() {
 
 	q.who = authenticate(q.gen, r, q.at)
 	d.Subject = q.who.Recorded
-	if q.who.BadKey {
+	if q.who.BadKey && q.again == nil {
 		ok, again := q.gate.limiter.admit(r.Address, binary.BigEndian.Uint64(r.Credential.Hash[:]))
 		if !ok {
 			d.refuse(OutcomeDeny, http.StatusTooManyRequests, CodeRateLimited)

@@ -30,6 +30,12 @@ func (c *lockedCache) Put(k [32]byte, e Entry) {
 	c.m.Put(k, e)
 }
 
+func (c *lockedCache) Drop(k [32]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.m.Drop(k)
+}
+
 // together has n ask at once: the first is held in its evaluation until all others wait for it.
 func together(t *testing.T, gen *fakeGeneration, n int, led func(context.Context) (Verdict, error), others func(i int) context.Context, cfg ...func(*GateConfig)) (*bench, []*Decision) {
 	t.Helper()

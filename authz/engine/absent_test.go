@@ -85,6 +85,8 @@ func (c *counting) Put(key [32]byte, e authz.Entry) {
 	c.cache.Put(key, e)
 }
 
+func (c *counting) Drop(key [32]byte) { c.cache.Drop(key) }
+
 // countingEngine has one generation.
 type countingEngine struct{ *counting }
 

@@ -52,7 +52,7 @@ func newSharer(t testing.TB, e authz.Engine, addr string, skew int64, l1 authz.C
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.gate = authz.NewGate(authz.GateConfig{Engine: e, Cache: l1, Shared: s.verdicts, ShareAlways: true, Clock: clock, AskPast: true, Registerer: s.metrics})
+	s.gate = authz.NewGate(authz.GateConfig{Engine: e, Cache: l1, Shared: s.verdicts, ShareAlways: true, AuditShare: 1, Clock: clock, AskPast: true, Registerer: s.metrics})
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = s.verdicts.Run(ctx) })
@@ -217,7 +217,7 @@ func TestAnAnswerFromRedisEqualsAFreshOneAtEveryInstant(t *testing.T) {
 	}
 	ignore := cmpopts.IgnoreFields(authz.Decision{}, "ID", "Cached", "Duration")
 	asked, from := 0, map[string]int{}
-	rejected := 0
+	rejected, audits := 0, map[string]int{}
 
 	fleet := func(addr string) []*sharer {
 		return []*sharer{
@@ -230,6 +230,9 @@ func TestAnAnswerFromRedisEqualsAFreshOneAtEveryInstant(t *testing.T) {
 		for _, s := range all {
 			s.stop()
 			rejected += counted(s.metrics, "pullgate_shared_cache_rejected_total", "mac")
+			for _, result := range []string{"same", "different", "failed"} {
+				audits[result] += counted(s.metrics, "pullgate_decision_cache_audits_total", result)
+			}
 		}
 	}
 	healthy := fleet(r.Addr)
@@ -287,8 +290,11 @@ func TestAnAnswerFromRedisEqualsAFreshOneAtEveryInstant(t *testing.T) {
 	}
 	dismiss(healthy)
 	healthy = nil
-	t.Logf("%d answers: %v; %d values were not authentic; vandalism %v", asked, from, rejected, v.done)
-	if from["l2"] < 200 || rejected < 10 || len(v.done) < 10 {
+	t.Logf("%d answers: %v; %d values were not authentic; vandalism %v; audits %v", asked, from, rejected, v.done, audits)
+	if from["l2"] < 200 || rejected < 10 || len(v.done) < 10 || audits["same"] < 10 {
 		t.Error("the test shows little")
+	}
+	if audits["different"] > 0 {
+		t.Error("an audit that runs beside what changes found a difference that there is not")
 	}
 }

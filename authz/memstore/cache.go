@@ -82,6 +82,9 @@ func (c *Cache) Put(key [32]byte, e authz.Entry) {
 	}
 }
 
+// Drop forgets the entry of a key.
+func (c *Cache) Drop(key [32]byte) { c.entries.Invalidate(key) }
+
 // Close empties the cache and ends its goroutines.
 func (c *Cache) Close() {
 	c.entries.InvalidateAll()

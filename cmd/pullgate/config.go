@@ -47,6 +47,7 @@ type settings struct {
 
 	DecisionsMaxBytes int64    // bound of all decision files together; the oldest go first
 	CacheBytes        int64    // bound of the decision cache in memory
+	CacheAudit        share    // of the decisions from a cache that are made again and compared
 	ShadowBundle      string   // file with a candidate bundle, asked beside the active one
 	ShadowKeyFile     []string // public keys (PEM) that it is signed with
 	LogFormat         string   // text or json
@@ -101,6 +102,8 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.ShadowBundle, "shadow-bundle", "", "`file` with a candidate bundle: after each answer it is asked what it would have answered; /v1/shadow lists the differences")
 	f.StringSliceVar(&s.ShadowKeyFile, "shadow-key-file", nil, "public key (PEM) that the candidate is signed with; repeatable")
 	f.Int64Var(&s.CacheBytes, "cache-bytes", 64<<20, "bound of the decision cache in memory; 0 for none")
+	s.CacheAudit = 0.001
+	f.Var(&s.CacheAudit, "cache-audit", "share of the decisions from a cache that are made again beside the requests and compared; 0 for none")
 }
 
 // addCompileFlags declares those of gathering and compiling.
