@@ -14,7 +14,6 @@ import (
 	"github.com/pullgate/pullgate/authz/classify"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/sync/publish"
-	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 )
 
@@ -27,7 +26,7 @@ type questionFlags struct {
 
 func (f *questionFlags) add(cmd *cobra.Command) {
 	fl := cmd.Flags()
-	fl.StringVar(&f.licenses, "licenses", "", "directory of license files")
+	fl.StringVar(&f.licenses, "licenses", "", "`directory` of license files, or URL of a PostgreSQL database")
 	fl.StringVar(&f.bundleFile, "bundle", "", "bundle file instead of license files")
 	fl.StringSliceVar(&f.keyFiles, "key-file", nil, "public key (PEM) the bundle is signed with; repeatable")
 	addCatalogFlags(cmd, &f.catalogFile, &f.data)
@@ -60,7 +59,7 @@ func (f *questionFlags) bundle(ctx context.Context, at time.Time) (*bundle.Bundl
 		}
 		return readBundle(f.bundleFile, f.keyFiles, bundle.ReadOptions{})
 	}
-	snap, err := source.Dir{Path: f.licenses}.Load(ctx)
+	snap, err := loadLicenses(ctx, f.licenses)
 	if err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ bundle. The same inputs, --issued-at and --serial included, give the same bytes.
 		Example: "  pullgate bundle build --licenses licenses --signing-key release.key --out bundle.tar.gz",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			snap, err := source.Dir{Path: licenses}.Load(cmd.Context())
+			snap, err := loadLicenses(cmd.Context(), licenses)
 			if err != nil {
 				return err
 			}
@@ -134,7 +134,7 @@ bundle. The same inputs, --issued-at and --serial included, give the same bytes.
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&licenses, "licenses", "", "directory of license files")
+	f.StringVar(&licenses, "licenses", "", "`directory` of license files, or URL of a PostgreSQL database")
 	addCatalogFlags(cmd, &catalogFile, &data)
 	f.StringVar(&keyFile, "signing-key", "", "`file` with the private key (PEM, 0600) of pullgate bundle keygen")
 	f.StringVar(&issuedAt, "issued-at", "", "instant the bundle is issued at (default: now)")

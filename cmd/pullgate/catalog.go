@@ -10,7 +10,6 @@ import (
 
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/catalog"
-	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
@@ -59,7 +58,7 @@ Exit codes: 0 everything was read, 1 something was kept as it was, 2 could not b
 }
 
 func crawlAll(cmd *cobra.Command, s *settings, out string, acceptRemovals bool) error {
-	snap, err := source.Dir{Path: s.Licenses}.Load(cmd.Context())
+	snap, err := loadLicenses(cmd.Context(), s.Licenses)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/pullgate/pullgate/policies"
 	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
-	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 )
 
@@ -39,7 +38,7 @@ Exit codes: 0 it is known, 1 it is not, 2 could not find out.`,
 		Args: cobra.ExactArgs(1),
 	}
 	cmd.Flags().StringVar(&f.registry, "registry", "", "id of the registry (default: all)")
-	cmd.Flags().StringVar(&f.licenses, "licenses", "", "directory of license files (default: none)")
+	cmd.Flags().StringVar(&f.licenses, "licenses", "", "`directory` of license files, or URL of a PostgreSQL database (default: none)")
 	addCatalogFlags(cmd, &f.file, &f.data)
 	output := addOutput(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -82,7 +81,7 @@ func (f *showFlags) find(ctx context.Context, ref string) ([]*shown, error) {
 	}
 	var set *license.Set
 	if f.licenses != "" {
-		snap, err := source.Dir{Path: f.licenses}.Load(ctx)
+		snap, err := loadLicenses(ctx, f.licenses)
 		if err != nil {
 			return nil, err
 		}

@@ -13,7 +13,6 @@ import (
 	"github.com/pullgate/pullgate/policies"
 	"github.com/pullgate/pullgate/sync/catalog"
 	"github.com/pullgate/pullgate/sync/publish"
-	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 )
 
@@ -23,17 +22,18 @@ func checkCommand() *cobra.Command {
 		schema, verbose   bool
 	}
 	cmd := &cobra.Command{
-		Use:   "check DIR",
-		Short: "Say what is wrong with a directory of license files",
+		Use:   "check DIR|URL",
+		Short: "Say what is wrong with license files, or with what a database holds",
 		Long: `Reads all license files and vendor rules below DIR and reports every mistake at once, as
   file:line:column: path: what is wrong, what would be right
-on standard output. What is allowed and probably not meant is a warning; it changes nothing about
+on standard output. Of the URL of a PostgreSQL database it reads the tables and names the rows. What is allowed and probably not meant is a warning; it changes nothing about
 the exit code. With a catalog (--catalog, or the last crawl under --data) check also warns about
 what the catalog lacks. Of each kind of warning the first 20 are printed, and all with --verbose.
 
 Exit codes: 0 clean (warnings included), 1 mistakes, 2 the directory cannot be read.`,
 		Example: `  pullgate check licenses
   pullgate check licenses --catalog catalog.yaml --at 2026-12-01T00:00:00Z
+  pullgate check postgres://pullgate@db.internal/licenses
   pullgate check --schema >license.schema.json`,
 		Args: func(_ *cobra.Command, args []string) error {
 			switch {
@@ -60,7 +60,7 @@ Exit codes: 0 clean (warnings included), 1 mistakes, 2 the directory cannot be r
 					return fmt.Errorf("--at %q: want an instant like 2026-12-31T12:00:00Z", f.at)
 				}
 			}
-			snap, err := source.Dir{Path: args[0]}.Load(cmd.Context())
+			snap, err := loadLicenses(cmd.Context(), args[0])
 			if wrong, ok := errors.AsType[license.Errors](err); ok {
 				return mistakes(cmd, err, len(wrong), checkRules(args[0]))
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/bundle/license"
+	"github.com/pullgate/pullgate/sync/postgres"
 	"github.com/pullgate/pullgate/sync/source"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -49,6 +50,9 @@ func explainLicense(cmd *cobra.Command, f explainLicenseFlags) error {
 		if at, err = parseInstant("--at", f.at); err != nil {
 			return err
 		}
+	}
+	if postgres.IsURL(f.licenses) {
+		return errors.New("--license shows where in its file each fact stands: write the database's licenses into files with `pullgate licenses export DIR`, and name DIR")
 	}
 	snap, err := source.Dir{Path: f.licenses}.Load(cmd.Context())
 	if err != nil {

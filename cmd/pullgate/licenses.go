@@ -44,6 +44,15 @@ func openLicensesOf(where string, term time.Duration) (licenseSource, error) {
 	return db, nil
 }
 
+// loadLicenses reads them once.
+func loadLicenses(ctx context.Context, where string) (*source.Snapshot, error) {
+	from, err := openLicenses(where)
+	if err != nil {
+		return nil, err
+	}
+	return from.Load(ctx)
+}
+
 func openDatabase(url string) (*postgres.DB, error) { return postgres.Open(postgres.Config{URL: url}) }
 
 const databaseHelp = `

@@ -57,7 +57,7 @@ Exit codes: 0 it is revoked (also when it was before), 2 it could not be done, o
 		Args:    cobra.ExactArgs(1),
 	}
 	f := cmd.Flags()
-	f.StringVar(&licenses, "licenses", "", "directory of license files, or `URL` of a PostgreSQL database")
+	f.StringVar(&licenses, "licenses", "", "`directory` of license files, or URL of a PostgreSQL database")
 	_ = cmd.MarkFlagRequired("licenses")
 	if kind == source.RevokeLicense || kind == source.RevokeDigest {
 		f.StringVar(&at, "at", "", "`instant` from which it is revoked (default: now)")
