@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools build test lint race bench bench-served fuzz demo demo-split clients peers clean
+.PHONY: help tools build test lint race bench microbench fuzz demo demo-split clients peers clean
 
 # The same settings for every command, so that all share one build cache. -trimpath also makes
 # it independent of where the clone lies; the version is stamped by -X, not from git.
@@ -47,18 +47,19 @@ race: ## all tests with the race detector (needs a C compiler)
 	@$(peers) install
 	@CGO_ENABLED=1 go test -race -json -timeout 30m $(PKG) | $(summary)
 
+bench: build ## every figure of docs/benchmarks.md, beside its budget, into that page; a quarter of an hour (ARGS="--parts served --rounds 2", ARGS=--help)
+	@$(peers) install envoy opa redis
+	@mkdir -p .bench
+	@go build -o .bench/bench ./examples/bench
+	@.bench/bench --write docs/benchmarks.md $(ARGS)
+
 BENCH ?= .
 COUNT ?= 6
-bench: ## benchmarks, COUNT runs each, as benchstat prints them: BENCH=regexp PKG=packages
+microbench: ## Go benchmarks, COUNT runs each, as benchstat prints them: BENCH=regexp PKG=packages
 	@$(peers) install benchstat
 	@mkdir -p .bench
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m $(PKG) | tee .bench/latest.txt
 	@"$$($(peers) path benchstat)" .bench/latest.txt
-
-bench-served: build ## pullgate as it runs, over gRPC, against an empty service: ratios beside their budgets (ARGS="--rounds 2 --requests 2000")
-	@mkdir -p .bench
-	@go build -o .bench/bench ./examples/bench
-	@.bench/bench --write docs/benchmarks.md $(ARGS)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

@@ -2,58 +2,131 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
-// The whole of it, small: every side answers what it must, and every row has a figure. What the
-// figures are depends on the machine and is no test.
-func TestBench(t *testing.T) {
-	dir := t.TempDir()
-	pullgate := filepath.Join(dir, "pullgate")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", pullgate, "../../cmd/pullgate").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	o := options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40}
-	empty := func() (*server, error) { return startInProcess(t) }
-	rows, err := served(t.Context(), &o, dir, empty, t.Logf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(rows) < 6 {
-		t.Errorf("%d rows", len(rows))
-	}
-	var out bytes.Buffer
-	writeTable(&out, rows)
-	t.Log("\n" + out.String())
-	if n := strings.Count(out.String(), "\n"); n != len(rows)+2 {
-		t.Errorf("%d lines", n)
-	}
+// pullgate is the program that is measured, built once.
+var pullgate string
 
-	page := filepath.Join(dir, "page.md")
-	if err := os.WriteFile(page, []byte("before\n"+markBegin+"old"+markEnd+"\nafter\n"), 0o644); err != nil {
+func TestMain(m *testing.M) {
+	code, err := withPullgate(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func withPullgate(f func() int) (int, error) {
+	dir, err := os.MkdirTemp("", "bench-test-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	pullgate = filepath.Join(dir, "pullgate")
+	if out, err := exec.Command("go", "build", "-o", pullgate, "../../cmd/pullgate").CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("%w\n%s", err, out)
+	}
+	return f(), nil
+}
+
+// small is a run whose figures mean nothing.
+func small(t *testing.T) *bench {
+	return &bench{
+		o:          options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond},
+		dir:        t.TempDir(),
+		say:        t.Logf,
+		startEmpty: func(context.Context) (*server, error) { return startInProcess(t) },
+		make:       func(_ context.Context, c *crowd) error { return c.make() },
+	}
+}
+
+// Every part, small: every side answers what it must, and every row has a figure. What the
+// figures are depends on the machine and is no test.
+func TestParts(t *testing.T) {
+	rows := map[string]int{"served": 9, "activation": 7}
+	for _, p := range parts {
+		t.Run(p.name, func(t *testing.T) {
+			r, err := p.run(small(t), t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			var out bytes.Buffer
+			writeTable(&out, r.rows)
+			t.Logf("%s\n%s", r.note, &out)
+			if len(r.rows) != rows[p.name] {
+				t.Errorf("%d rows, want %d", len(r.rows), rows[p.name])
+			}
+			for _, row := range r.rows {
+				if len(row.samples) == 0 {
+					t.Errorf("%s has no figure", row.what)
+				}
+			}
+		})
+	}
+}
+
+func TestTheTableIsPutBetweenTheMarks(t *testing.T) {
+	r := &result{note: "2 rounds.", rows: []row{{what: "an answer", against: "none", unit: "×", must: 2, aim: 1, samples: []float64{1, 3}}}}
+	page := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(page, []byte("before\n<!-- served -->old<!-- /served -->\nafter\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := writeInto(page, &o, rows); err != nil {
-		t.Fatal(err)
+	for range 2 { // and again
+		if err := writeInto(page, "served", r); err != nil {
+			t.Fatal(err)
+		}
 	}
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"before\n", "\nafter\n", "1 rounds of 600 requests", "| an L1 hit, CPU a request"} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("no %q in\n%s", want, text)
+	for _, want := range []string{"before\n<!-- served -->\n", "<!-- /served -->\nafter\n", "; 2 rounds.\n", "| an answer | none    | 2.00×  | 1.00× – 3.00× | ≤ 2.00× | ≤ 1.00× | must  |\n"} {
+		if strings.Count(string(text), want) != 1 {
+			t.Errorf("not once: %q in\n%s", want, text)
 		}
 	}
 	if strings.Contains(string(text), "old") {
 		t.Error("the old part is still there")
 	}
-	if err := writeInto(pullgate, &o, rows); err == nil {
+	if err := writeInto(page, "elsewhere", r); err == nil {
 		t.Error("a file without marks was written")
+	}
+}
+
+// The page has a place for every part.
+func TestThePageHasEveryPart(t *testing.T) {
+	text, err := os.ReadFile("../../docs/benchmarks.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(page, text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range parts {
+		if err := writeInto(page, p.name, &result{}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestPartsAreChosenByName(t *testing.T) {
+	if chosen, err := choose("activation,served"); err != nil || len(chosen) != 2 || chosen[0].name != "activation" {
+		t.Error(chosen, err)
+	}
+	if chosen, err := choose(""); err != nil || len(chosen) != len(parts) {
+		t.Error(chosen, err)
+	}
+	if _, err := choose("served,all"); err == nil {
+		t.Error("a part that there is not was taken")
 	}
 }
 
@@ -87,5 +160,10 @@ func TestVerdictsOfRows(t *testing.T) {
 	least := row{must: 0.9, aim: 1, least: true, samples: []float64{0.95}}
 	if got := least.verdict(); got != "must" {
 		t.Errorf("at least: %q", got)
+	}
+	for want, late := range map[string]float64{"aim": 0, "MISSED": 1} {
+		if r := (row{none: true, samples: []float64{late}}); r.verdict() != want || r.bound(0) != "0" {
+			t.Errorf("none: %q", r.verdict())
+		}
 	}
 }

@@ -2,8 +2,8 @@
 // another process, and prints each figure beside its budget. Every ratio comes from one run in
 // which the two sides take turns, so that what else the machine does falls on both.
 //
-//	make bench-served                                  # all of it, six rounds
-//	go run ./examples/bench --rounds 2 --requests 2000 # a quick look
+//	make bench                                                        # all of it, six rounds, into docs/benchmarks.md
+//	go run ./examples/bench --rounds 2 --requests 2000 --parts served # a quick look
 package main
 
 import (
@@ -14,9 +14,13 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/pullgate/pullgate/examples/load/drive"
 )
@@ -25,15 +29,31 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if len(os.Args) == 2 && os.Args[1] == "empty" {
+	switch args := os.Args[1:]; {
+	case len(args) == 1 && args[0] == "empty":
 		err = serveEmpty(ctx)
-	} else {
-		err = run(ctx, os.Args[1:], os.Stdout)
+	case len(args) == 2 && args[0] == "make":
+		err = makeHere(args[1])
+	default:
+		err = run(ctx, args, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
+}
+
+// again runs this program in another process, asked for something else.
+func again(ctx context.Context, args ...string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, self, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", args[0], err, out)
+	}
+	return nil
 }
 
 func serveEmpty(ctx context.Context) error {
@@ -49,8 +69,39 @@ func serveEmpty(ctx context.Context) error {
 type options struct {
 	pullgate  string
 	rounds    int
-	requests  int
-	customers int
+	requests  int           // of a round and side
+	customers int           // of a vendor whose decisions are measured
+	crowd     int           // customers of a vendor whose bundle is measured
+	digests   int           // in the index of that
+	spell     time.Duration // of a load that lasts for a time
+}
+
+// A bench is one run.
+type bench struct {
+	o   options
+	dir string
+	say func(string, ...any)
+
+	// In processes of their own; tests have them in theirs.
+	startEmpty func(context.Context) (*server, error)
+	make       func(context.Context, *crowd) error
+}
+
+// result are the rows of a part, and how they were made.
+type result struct {
+	rows []row
+	note string
+}
+
+// A part is a group of rows, with a place of its own in docs/benchmarks.md.
+type part struct {
+	name string
+	run  func(*bench, context.Context) (*result, error)
+}
+
+var parts = []part{
+	{"served", (*bench).served},
+	{"activation", (*bench).activation},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
@@ -59,9 +110,19 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.StringVar(&o.pullgate, "pullgate", filepath.Join("bin", "pullgate"), "the binary to measure")
 	flags.IntVar(&o.rounds, "rounds", 6, "rounds; a figure is the median")
 	flags.IntVar(&o.requests, "requests", 20_000, "requests of a round and side")
-	flags.IntVar(&o.customers, "customers", 10_000, "customers of the vendor")
-	file := flags.String("write", "", "Markdown file whose part between the marks <!-- served --> gets the table")
-	if err := flags.Parse(args); err != nil {
+	flags.IntVar(&o.customers, "customers", 10_000, "customers of the vendor whose decisions are measured")
+	flags.IntVar(&o.crowd, "crowd", 100_000, "customers of the vendor whose bundle is measured")
+	flags.IntVar(&o.digests, "digests", 1_000_000, "digests in that bundle's index")
+	flags.DurationVar(&o.spell, "spell", 4*time.Second, "how long a load lasts that lasts for a time")
+	names := flags.String("parts", "", "parts to run, comma-separated; all without it: "+partNames())
+	file := flags.String("write", "", "Markdown file whose parts between the marks <!-- PART --> get the tables")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	chosen, err := choose(*names)
+	if err != nil {
 		return err
 	}
 	dir, err := os.MkdirTemp("", "pullgate-bench-")
@@ -69,14 +130,46 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	empty := func() (*server, error) { return startEmpty(ctx) }
-	rows, err := served(ctx, &o, dir, empty, func(format string, args ...any) { fmt.Fprintf(os.Stderr, "· "+format+"\n", args...) })
-	if err != nil {
-		return err
-	}
-	writeTable(out, rows)
-	if *file != "" {
-		return writeInto(*file, &o, rows)
+	began := time.Now()
+	b := &bench{o: o, dir: dir, startEmpty: startEmptyElsewhere, make: makeElsewhere, say: func(format string, args ...any) {
+		fmt.Fprintf(os.Stderr, "· %4.0f s  "+format+"\n", append([]any{time.Since(began).Seconds()}, args...)...)
+	}}
+	for _, p := range chosen {
+		b.say("part %s", p.name)
+		r, err := p.run(b, ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		fmt.Fprintf(out, "\n%s: %s\n\n", p.name, r.note)
+		writeTable(out, r.rows)
+		if *file != "" {
+			if err := writeInto(*file, p.name, r); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
+}
+
+func partNames() string {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.name)
+	}
+	return strings.Join(names, ",")
+}
+
+// choose finds parts by their names.
+func choose(names string) (chosen []part, err error) {
+	if names == "" {
+		return parts, nil
+	}
+	for name := range strings.SplitSeq(names, ",") {
+		i := slices.IndexFunc(parts, func(p part) bool { return p.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("--parts %s: there are %s", name, partNames())
+		}
+		chosen = append(chosen, parts[i])
+	}
+	return chosen, nil
 }

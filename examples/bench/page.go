@@ -7,27 +7,22 @@ import (
 	"strings"
 )
 
-const (
-	markBegin = "<!-- served -->"
-	markEnd   = "<!-- /served -->"
-)
-
-// writeInto replaces what stands between the marks of a file with the table and how it was made.
-func writeInto(file string, o *options, rows []row) error {
+// writeInto replaces what stands between a part's marks in a file with its table and how it was made.
+func writeInto(file, part string, r *result) error {
+	begin, end := "<!-- "+part+" -->", "<!-- /"+part+" -->"
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	before, rest, ok := strings.Cut(string(text), markBegin)
-	_, after, closed := strings.Cut(rest, markEnd)
+	before, rest, ok := strings.Cut(string(text), begin)
+	_, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		return fmt.Errorf("%s: no %s … %s to write between", file, markBegin, markEnd)
+		return fmt.Errorf("%s: no %s … %s to write between", file, begin, end)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s%s\n\n%s, %d rounds of %d requests a side, %d customers with %d licenses each, %d products with %d versions of two images.\n\n",
-		before, markBegin, machine(), o.rounds, o.requests, o.customers, licenses, products, versions)
-	writeTable(&b, rows)
-	fmt.Fprintf(&b, "\n%s%s", markEnd, after)
+	fmt.Fprintf(&b, "%s%s\n\n%s; %s\n\n", before, begin, machine(), r.note)
+	writeTable(&b, r.rows)
+	fmt.Fprintf(&b, "\n%s%s", end, after)
 	return os.WriteFile(file, []byte(b.String()), 0o644)
 }
 

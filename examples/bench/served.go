@@ -46,7 +46,8 @@ warn contains {"code": "few_nodes", "message": "Your license covers few nodes."}
 }
 
 // served measures requests over gRPC.
-func served(ctx context.Context, o *options, dir string, startEmpty func() (*server, error), say func(string, ...any)) (_ []row, err error) {
+func (b *bench) served(ctx context.Context) (_ *result, err error) {
+	o, dir, say := &b.o, b.dir, b.say
 	say("%d customers are made, compiled and signed, twice", o.customers)
 	plain, err := newVendor(ctx, o.pullgate, dir+"/plain", o.customers, nil)
 	if err != nil {
@@ -85,28 +86,27 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 	withRules.Who = ruled.who(o.customers)
 	unknown := drive.Mix{Host: host, Who: ruled.unknown(1000), What: image(1, 1)}
 
-	empty, err := startEmpty()
+	empty, err := b.startEmpty(ctx)
 	floor, err := add("an empty service", empty, err, "ok", warm, 2000)
 	if err != nil {
 		return nil, err
 	}
-	const limits = "bad_keys_per_minute: 0\n"
-	cached, err := startPullgate(ctx, o.pullgate, plain, "cached", limits)
+	cached, err := startPullgate(ctx, o.pullgate, plain, "cached", "")
 	hit, err := add("an L1 hit", cached, err, "ok", warm, 2000)
 	if err != nil {
 		return nil, err
 	}
-	uncached, err := startPullgate(ctx, o.pullgate, plain, "uncached", limits+"cache_bytes: 0\n")
+	uncached, err := startPullgate(ctx, o.pullgate, plain, "uncached", "cache_bytes: 0\n")
 	evaluated, err := add("an uncached decision", uncached, err, "ok", random, o.requests)
 	if err != nil {
 		return nil, err
 	}
-	two, err := startPullgate(ctx, o.pullgate, ruled, "uncached", limits+"cache_bytes: 0\n")
+	two, err := startPullgate(ctx, o.pullgate, ruled, "uncached", "cache_bytes: 0\n")
 	vendored, err := add("an uncached decision with two vendor modules", two, err, "ok", withRules, o.requests)
 	if err != nil {
 		return nil, err
 	}
-	shared, err := startSharing(ctx, o.pullgate, plain, limits+"cache_bytes: 0\n")
+	shared, err := startSharing(ctx, o.pullgate, plain, "cache_bytes: 0\n")
 	underWay = 4 // with more, three processes on two cores keep Redis' 5 ms no more, and it is left alone
 	l2, err := add("an L2 hit", shared, err, "ok", random, 2000)
 	if err != nil {
@@ -142,7 +142,7 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 		}
 		say("round %d: %s", round, strings.Join(summaries(sides), ", "))
 	}
-	return []row{
+	rows := []row{
 		against(hit, floor, 1.1, 0.8),
 		p99(hit, floor),
 		against(evaluated, floor, 5, 4),
@@ -152,7 +152,9 @@ func served(ctx context.Context, o *options, dir string, startEmpty func() (*ser
 		against(l2, calm, 0.7, 0.4),
 		wall(l2, calm, "p50", l2.p50, calm.p50),
 		wall(l2, calm, "p99", l2.p99, calm.p99),
-	}, nil
+	}
+	return &result{rows: rows, note: fmt.Sprintf("%d rounds of %d requests a side, %d customers with %d licenses each, %d products with %d versions of two images.",
+		o.rounds, o.requests, o.customers, licenses, products, versions)}, nil
 }
 
 func malformedMix(who []string) drive.Mix {

@@ -28,13 +28,18 @@ type server struct {
 // startPullgate runs a sidecar that follows the vendor's bundle; more is added to its
 // configuration.
 func startPullgate(ctx context.Context, pullgate string, v *vendor, name, more string) (*server, error) {
-	dir := v.path(name)
+	return startFollowing(ctx, pullgate, v.path(name), "file://"+v.path("bundle.tar.gz"), v.path("release.pub"), "bad_keys_per_minute: 0\n"+more)
+}
+
+// startFollowing runs a sidecar that follows what is at a URL, with its configuration and data in a
+// directory, and returns when it is ready.
+func startFollowing(ctx context.Context, pullgate, dir, url, publicKey, more string) (*server, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, "pullgate.yaml")
-	text := fmt.Sprintf("bundle_url: [\"file://%s\"]\nbundle_key_file: [\"%s\"]\ngrpc_addr: 127.0.0.1:0\nadmin_addr: 127.0.0.1:0\ndata: \"%s\"\nlog_level: warn\n%s",
-		v.path("bundle.tar.gz"), v.path("release.pub"), filepath.Join(dir, "data"), more)
+	text := fmt.Sprintf("bundle_url: [%q]\nbundle_key_file: [%q]\ngrpc_addr: 127.0.0.1:0\nadmin_addr: 127.0.0.1:0\ndata: %q\nlog_level: warn\n%s",
+		url, publicKey, filepath.Join(dir, "data"), more)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -50,8 +55,8 @@ func startPullgate(ctx context.Context, pullgate string, v *vendor, name, more s
 
 var emptyLine = regexp.MustCompile(`(?m)^grpc (\S+)$`)
 
-// startEmpty runs the service that allows everything: this program, asked so.
-func startEmpty(ctx context.Context) (*server, error) {
+// startEmptyElsewhere runs the service that allows everything: this program, asked so.
+func startEmptyElsewhere(ctx context.Context) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err

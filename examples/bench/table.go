@@ -15,6 +15,7 @@ type row struct {
 	must    float64
 	aim     float64
 	least   bool // must and aim are lower bounds
+	none    bool // must is 0
 	samples []float64
 }
 
@@ -35,7 +36,7 @@ func (r *row) verdict() string {
 		return median(r.samples) <= bound
 	}
 	switch {
-	case r.must == 0:
+	case r.must == 0 && !r.none:
 		return ""
 	case meets(r.aim):
 		return "aim"
@@ -46,6 +47,9 @@ func (r *row) verdict() string {
 }
 
 func (r *row) bound(b float64) string {
+	if r.none {
+		return "0"
+	}
 	if b == 0 {
 		return ""
 	}
@@ -58,7 +62,7 @@ func (r *row) bound(b float64) string {
 
 func (r *row) number(v float64) string {
 	digits := 2
-	if v >= 100 {
+	if v >= 100 || r.none {
 		digits = 0
 	} else if v >= 10 {
 		digits = 1

@@ -44,7 +44,7 @@ type wheel struct {
 var peers = []peer{
 	{name: "staticcheck", about: "static analysis (make lint)", pkg: "honnef.co/go/tools/cmd/staticcheck"},
 	{name: "gofumpt", about: "formatting (make lint)", pkg: "mvdan.cc/gofumpt"},
-	{name: "benchstat", about: "compares benchmarks (make bench)", pkg: "golang.org/x/perf/cmd/benchstat"},
+	{name: "benchstat", about: "compares benchmarks (make microbench)", pkg: "golang.org/x/perf/cmd/benchstat"},
 	{name: "opa", about: "a stock OPA, which must agree with pullgate", pkg: "github.com/open-policy-agent/opa"},
 	{name: "crane", about: "registry client", pkg: "github.com/google/go-containerregistry/cmd/crane"},
 	{name: "registry", about: "registry (distribution v3)", slow: "about two minutes", pkg: "github.com/distribution/distribution/v3/cmd/registry"},
