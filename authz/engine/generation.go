@@ -296,6 +296,7 @@ func (g *generation) ask(ctx context.Context, w *workers, name string, query *re
 			}
 		}()
 		b.start()
+		defer b.stop()
 		var rs rego.ResultSet
 		options := []rego.EvalOption{rego.EvalParsedInput(inputOf(in, candidates, g.keyer.inputs(name))), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp())}
 		if g.engine.tracer != nil {
