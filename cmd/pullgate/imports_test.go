@@ -73,7 +73,7 @@ var mayImport = map[string][]string{
 	"examples/load":       {"examples/load/drive"},
 	"examples/bench": {
 		"bundle", "bundle/compile", "bundle/license", "policies", "sync/catalog", "sync/publish", // to make large bundles
-		"examples/load/drive", "examples/peers",
+		"examples/envoy", "examples/load/drive", "examples/peers",
 	},
 }
 

@@ -193,7 +193,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 		return nil, err
 	}
 	sc.gate = authz.NewGate(authz.GateConfig{
-		Engine: sc.engine, Cache: cache, Recorder: sc.records, Observe: sc.shadow.Observe,
+		Engine: sc.engine, Cache: cache, Recorder: recorder(sc.records), Observe: sc.shadow.Observe,
 		Shared: shared, ShareAlways: cfg.shared.RedisCache == "always", AuditShare: float64(cfg.CacheAudit),
 		Clock: sc.clock.Now, Deadline: sc.deadline,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,

@@ -40,18 +40,18 @@ func withPullgate(f func() int) (int, error) {
 // small is a run whose figures mean nothing.
 func small(t *testing.T) *bench {
 	return &bench{
-		o:          options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond},
-		dir:        t.TempDir(),
-		say:        t.Logf,
-		startEmpty: func(context.Context) (*server, error) { return startInProcess(t) },
-		make:       func(_ context.Context, c *crowd) error { return c.make() },
+		o:     options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond},
+		dir:   t.TempDir(),
+		say:   t.Logf,
+		serve: func(_ context.Context, service string) (*server, error) { return startInProcess(t, service) },
+		make:  func(_ context.Context, c *crowd) error { return c.make() },
 	}
 }
 
 // Every part, small: every side answers what it must, and every row has a figure. What the
 // figures are depends on the machine and is no test.
 func TestParts(t *testing.T) {
-	rows := map[string]int{"served": 9, "activation": 7}
+	rows := map[string]int{"served": 9, "activation": 7, "recording": 2, "envoy": 16}
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) {
 			r, err := p.run(small(t), t.Context())
@@ -132,7 +132,7 @@ func TestPartsAreChosenByName(t *testing.T) {
 
 // A side that answers otherwise than it must ends the run: wrong answers may be fast.
 func TestWrongAnswersEndTheRun(t *testing.T) {
-	s, err := startInProcess(t)
+	s, err := startInProcess(t, "empty")
 	if err != nil {
 		t.Fatal(err)
 	}

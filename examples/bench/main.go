@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -30,8 +31,8 @@ func main() {
 	defer stop()
 	var err error
 	switch args := os.Args[1:]; {
-	case len(args) == 1 && args[0] == "empty":
-		err = serveEmpty(ctx)
+	case len(args) == 1 && services[args[0]] != nil:
+		err = serveHere(ctx, args[0])
 	case len(args) == 2 && args[0] == "make":
 		err = makeHere(args[1])
 	default:
@@ -56,13 +57,24 @@ func again(ctx context.Context, args ...string) error {
 	return nil
 }
 
-func serveEmpty(ctx context.Context) error {
+// services are what this program can be asked to serve, in processes of their own.
+var services = map[string]func(context.Context, net.Listener) error{
+	"empty": func(ctx context.Context, l net.Listener) error { return drive.Empty{}.Serve(ctx, l) },
+	"upstream": func(ctx context.Context, l net.Listener) error {
+		s := &http.Server{Handler: http.HandlerFunc(upstreamHandler), ReadHeaderTimeout: time.Second}
+		stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+		defer stop()
+		return s.Serve(l)
+	},
+}
+
+func serveHere(ctx context.Context, name string) error {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	fmt.Println("grpc", l.Addr())
-	return drive.Empty{}.Serve(ctx, l)
+	fmt.Println("serves", l.Addr())
+	return services[name](ctx, l)
 }
 
 // options are the sizes of a run.
@@ -83,8 +95,8 @@ type bench struct {
 	say func(string, ...any)
 
 	// In processes of their own; tests have them in theirs.
-	startEmpty func(context.Context) (*server, error)
-	make       func(context.Context, *crowd) error
+	serve func(ctx context.Context, service string) (*server, error)
+	make  func(context.Context, *crowd) error
 }
 
 // result are the rows of a part, and how they were made.
@@ -102,6 +114,8 @@ type part struct {
 var parts = []part{
 	{"served", (*bench).served},
 	{"activation", (*bench).activation},
+	{"recording", (*bench).recording},
+	{"envoy", (*bench).proxied},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
@@ -131,7 +145,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	began := time.Now()
-	b := &bench{o: o, dir: dir, startEmpty: startEmptyElsewhere, make: makeElsewhere, say: func(format string, args ...any) {
+	b := &bench{o: o, dir: dir, serve: serveElsewhere, make: makeElsewhere, say: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "· %4.0f s  "+format+"\n", append([]any{time.Since(began).Seconds()}, args...)...)
 	}}
 	for _, p := range chosen {

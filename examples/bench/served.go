@@ -86,7 +86,7 @@ func (b *bench) served(ctx context.Context) (_ *result, err error) {
 	withRules.Who = ruled.who(o.customers)
 	unknown := drive.Mix{Host: host, Who: ruled.unknown(1000), What: image(1, 1)}
 
-	empty, err := b.startEmpty(ctx)
+	empty, err := b.serve(ctx, "empty")
 	floor, err := add("an empty service", empty, err, "ok", warm, 2000)
 	if err != nil {
 		return nil, err

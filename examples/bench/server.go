@@ -53,20 +53,20 @@ func startFollowing(ctx context.Context, pullgate, dir, url, publicKey, more str
 	return &server{pids: []int{p.PID()}, addr: p.GRPC, admin: p.Admin, close: p.Close}, nil
 }
 
-var emptyLine = regexp.MustCompile(`(?m)^grpc (\S+)$`)
+var servesLine = regexp.MustCompile(`(?m)^serves (\S+)$`)
 
-// startEmptyElsewhere runs the service that allows everything: this program, asked so.
-func startEmptyElsewhere(ctx context.Context) (*server, error) {
+// serveElsewhere runs one of the services in a process of its own: this program, asked so.
+func serveElsewhere(ctx context.Context, service string) (*server, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	p, err := peers.Start(self, "empty")
+	p, err := peers.Start(self, service)
 	if err != nil {
 		return nil, err
 	}
 	for ctx.Err() == nil {
-		if m := emptyLine.FindStringSubmatch(p.Output()); m != nil {
+		if m := servesLine.FindStringSubmatch(p.Output()); m != nil {
 			return &server{pids: []int{p.PID()}, addr: m[1], close: p.Close}, nil
 		}
 		time.Sleep(5 * time.Millisecond)
@@ -118,26 +118,60 @@ func (s *server) decided(ctx context.Context, tier string) (n int, err error) {
 
 // counted sums the counters whose lines begin with a name and hold some labels.
 func (s *server) counted(ctx context.Context, metric, labels string) (n int, err error) {
+	err = s.metrics(ctx, func(name, value string) error {
+		if !strings.HasPrefix(name, metric) || !strings.Contains(name, labels) {
+			return nil
+		}
+		v, err := strconv.ParseFloat(value, 64)
+		n += int(v)
+		return err
+	})
+	return n, err
+}
+
+// value is that of a metric without labels.
+func (s *server) value(ctx context.Context, metric string) (v float64, err error) {
+	found := false
+	err = s.metrics(ctx, func(name, value string) (err error) {
+		if name == metric {
+			found = true
+			v, err = strconv.ParseFloat(value, 64)
+		}
+		return err
+	})
+	if err == nil && !found {
+		err = fmt.Errorf("no metric %s", metric)
+	}
+	return v, err
+}
+
+// metrics calls each for every metric, whose name has its labels.
+func (s *server) metrics(ctx context.Context, each func(name, value string) error) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", nil)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer resp.Body.Close()
 	lines := bufio.NewScanner(resp.Body)
 	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), "} ")
-		if !strings.HasPrefix(name, metric) || !strings.Contains(name, labels) {
+		name, value, ok := cutLast(lines.Text(), " ")
+		if !ok || strings.HasPrefix(name, "#") {
 			continue
 		}
-		v, err := strconv.ParseFloat(value, 64)
-		if err != nil {
-			return 0, err
+		if err := each(name, value); err != nil {
+			return err
 		}
-		n += int(v)
 	}
-	return n, lines.Err()
+	return lines.Err()
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	if i := strings.LastIndex(s, sep); i >= 0 {
+		return s[:i], s[i+len(sep):], true
+	}
+	return s, "", false
 }

@@ -26,14 +26,22 @@ type Mix struct {
 // Target is a request line.
 type Target struct{ Method, Path string }
 
-// Draw returns n encoded CheckRequests, the same for the same Mix.
-func (m Mix) Draw(n int) ([][]byte, error) {
-	if m.Zipf != 0 && m.Zipf <= 1 {
-		return nil, fmt.Errorf("exponent %v of the Zipf distribution: it must be above 1", m.Zipf)
-	}
+// A Choice is who asks, by Authorization value, and what.
+type Choice struct {
+	Authorization string
+	Target
+}
+
+// Choose draws n questions, the same for the same Mix.
+func (m Mix) Choose(n int) []Choice {
+	out := make([]Choice, n)
+	m.choose(n, func(i int, c Choice, _ *rand.Rand) { out[i] = c })
+	return out
+}
+
+func (m Mix) choose(n int, each func(int, Choice, *rand.Rand)) {
 	random := rand.New(rand.NewPCG(m.Seed, 1))
-	out := make([][]byte, n)
-	for i := range out {
+	for i := range n {
 		who, what := random.IntN(len(m.Who)), m.What
 		if m.For != nil {
 			what = m.For(who)
@@ -44,14 +52,26 @@ func (m Mix) Draw(n int) ([][]byte, error) {
 		} else {
 			j = random.IntN(len(what))
 		}
+		each(i, Choice{m.Who[who], what[j]}, random)
+	}
+}
+
+// Draw returns n encoded CheckRequests, the same for the same Mix.
+func (m Mix) Draw(n int) ([][]byte, error) {
+	if m.Zipf != 0 && m.Zipf <= 1 {
+		return nil, fmt.Errorf("exponent %v of the Zipf distribution: it must be above 1", m.Zipf)
+	}
+	out := make([][]byte, n)
+	var failed error
+	m.choose(n, func(i int, c Choice, random *rand.Rand) {
 		id := fmt.Sprintf("%08x-0000-4000-8000-%012x", random.Uint32(), i)
-		data, err := proto.Marshal(m.request(m.Who[who], what[j], id))
+		data, err := proto.Marshal(m.request(c.Authorization, c.Target, id))
 		if err != nil {
-			return nil, err
+			failed = err
 		}
 		out[i] = data
-	}
-	return out, nil
+	})
+	return out, failed
 }
 
 // request is what Envoy 1.40 sends with encode_raw_headers for a client such as crane.
