@@ -28,6 +28,7 @@ const DefaultKeep = 20
 const (
 	historySuffix = ".tar.gz"
 	pinFile       = "rolled-back-to" // holds the revision, while there is one
+	newestFile    = "newest"         // holds serial and revision of what was published last
 )
 
 // past is a file of a History: SERIAL-REVISION.tar.gz, the serial with leading zeros, so that
@@ -153,6 +154,33 @@ func (h *History) pinned() (string, error) {
 		return "", nil
 	}
 	return strings.TrimSpace(string(text)), err
+}
+
+// begin notes what is about to be published, also when there will be no room for the bundle: what was
+// published before is then no longer the newest.
+func (h *History) begin(b *bundle.Bundle) error {
+	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(h.Dir, newestFile), fmt.Appendf(nil, "%d %s\n", b.Serial(), b.Revision()), 0o600)
+}
+
+// newest is what begin noted last; zero when it never did.
+func (h *History) newest() (n Newest, err error) {
+	path := filepath.Join(h.Dir, newestFile)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return n, nil
+	}
+	if err != nil {
+		return n, err
+	}
+	serial, revision, _ := strings.Cut(strings.TrimSuffix(string(text), "\n"), " ")
+	if n.Serial, err = strconv.ParseInt(serial, 10, 64); err != nil || len(revision) != 64 {
+		return Newest{}, fmt.Errorf("%s is damaged: what was published last is not known", path)
+	}
+	n.Revision = revision
+	return n, nil
 }
 
 // highest is the highest serial of a file, also of one that cannot be read.

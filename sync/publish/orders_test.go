@@ -3,7 +3,6 @@ package publish
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -132,44 +131,6 @@ func TestRollbackPublishesAnOlderContentAndHolds(t *testing.T) {
 	if err := second.SetLicenses(t.Context(), licenses(t, ">=3.0.0", 0), nil); err != nil || len(second.Held()) != 0 {
 		t.Fatalf("the rollback is not over: %v %v", err, second.Held())
 	}
-}
-
-func TestHistoryKeepsContentsNotIssues(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "default")
-	p, _ := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir, Keep: 3} })
-	for _, versions := range []string{">=1.0.0", ">=1.5.0", ">=2.0.0", ">=3.0.0"} {
-		if err := p.SetLicenses(t.Context(), licenses(t, versions, 0), nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.mu.Lock()
-	_, err := p.publish(t.Context(), true)
-	p.mu.Unlock()
-	files, listErr := filepath.Glob(dir + "/*")
-	if err != nil || listErr != nil || len(files) != 3 {
-		t.Fatal(err, listErr, files)
-	}
-	// A damaged file is passed over, and is nothing to roll back to.
-	slices.Sort(files)
-	if err := os.Truncate(files[2], 100); err != nil {
-		t.Fatal(err)
-	}
-	again, e := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
-	again.cfg.Ring = p.cfg.Ring
-	if err := again.Restore(t.Context(), nil); err != nil {
-		t.Fatal(err)
-	}
-	e.last(t, 1)
-	_, revision, _ := strings.Cut(filepath.Base(files[2]), "-")
-	if err := again.Rollback(t.Context(), "", strings.TrimSuffix(revision, historySuffix)); err == nil {
-		t.Error("rolled back to a damaged file")
-	}
-	// With another key nothing is restored, and that is said.
-	other, e := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
-	if err := other.Restore(t.Context(), nil); err == nil {
-		t.Error("restored what nobody vouches for")
-	}
-	e.none(t)
 }
 
 func (e *engine) none(t *testing.T) {

@@ -33,7 +33,8 @@ type outlet struct {
 }
 
 // restore delivers the last bundle that was published, by an earlier process. When another publisher
-// has published since, or it has ended, it is only compared with: it would take back what came after.
+// has published since, what came after it cannot be read, or it has ended, it is only compared with: it
+// would take back what came after.
 func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
 	o.serial, o.accepted = newest.Serial, newest.Revision
 	if o.History == nil {
@@ -43,8 +44,12 @@ func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
 	if o.pinned, err = o.History.pinned(); err != nil {
 		return err
 	}
+	last, err := o.History.newest()
+	if err != nil {
+		return err
+	}
 	highest, err := o.History.highest()
-	o.serial = max(o.serial, highest)
+	o.serial = max(o.serial, highest, last.Serial)
 	if err != nil {
 		return err
 	}
@@ -57,6 +62,11 @@ func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
 	case b.Serial() < newest.Serial:
 		o.base, o.pinned = b, "" // what another has published since also ends a rollback
 		return o.History.pin("")
+	case b.Serial() < o.serial && b.Revision() != last.Revision:
+		o.base = b
+		o.publisher.cfg.Logger.Error("what was published last is lost or damaged: nothing is published before the sources are read, for what is kept is older",
+			"bundle", o.Name, "kept", b.Serial(), "last", o.serial)
+		return nil
 	case b.NotAfter() <= o.publisher.cfg.Clock().Unix():
 		o.base = b
 		return nil
@@ -244,11 +254,16 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 	if result == "published" {
 		issue.Edited = p.edited
 	}
+	if o.History != nil {
+		if err := o.History.begin(b); err != nil {
+			p.cfg.Logger.Error("bundle published, but its serial is not kept: should it itself not be kept, an older one may take its place at the next start", "bundle", o.Name, "serial", b.Serial(), "error", err)
+		}
+	}
 	if err := o.Deliver(ctx, issue); err != nil {
 		return fmt.Errorf("bundle %s: %w", b.Revision(), err)
 	}
 	if o.History != nil {
-		// Serials follow the clock: what is not kept is missed at most by Rollback.
+		// What is not kept is missed at the next start, and by Rollback.
 		if err := o.History.add(issue); err != nil {
 			p.cfg.Logger.Error("bundle published, but not kept for the next start", "bundle", o.Name, "revision", b.Revision(), "error", err)
 		}
