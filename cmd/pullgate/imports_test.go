@@ -72,7 +72,7 @@ var mayImport = map[string][]string{
 	"examples/load/drive": nil,
 	"examples/load":       {"examples/load/drive"},
 	"examples/bench": {
-		"bundle", "bundle/compile", "bundle/license", "policies", "sync/catalog", "sync/publish", // to make large bundles
+		"bundle", "bundle/compile", "bundle/index", "bundle/license", "policies", "sync/catalog", "sync/publish", // to make large bundles
 		"examples/envoy", "examples/load/drive", "examples/peers",
 	},
 }

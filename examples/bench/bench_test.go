@@ -40,7 +40,7 @@ func withPullgate(f func() int) (int, error) {
 // small is a run whose figures mean nothing.
 func small(t *testing.T) *bench {
 	return &bench{
-		o:     options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond},
+		o:     options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond, tags: []int{30, 100}, growth: []int{100, 200}},
 		dir:   t.TempDir(),
 		say:   t.Logf,
 		serve: func(_ context.Context, service string) (*server, error) { return startInProcess(t, service) },
@@ -51,7 +51,7 @@ func small(t *testing.T) *bench {
 // Every part, small: every side answers what it must, and every row has a figure. What the
 // figures are depends on the machine and is no test.
 func TestParts(t *testing.T) {
-	rows := map[string]int{"served": 9, "activation": 7, "recording": 2, "envoy": 16}
+	rows := map[string]int{"served": 9, "activation": 7, "recording": 2, "envoy": 16, "sizes": 7, "growth": 8}
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) {
 			r, err := p.run(small(t), t.Context())

@@ -86,6 +86,8 @@ type options struct {
 	crowd     int           // customers of a vendor whose bundle is measured
 	digests   int           // in the index of that
 	spell     time.Duration // of a load that lasts for a time
+	tags      []int         // of two repositories that are listed
+	growth    []int         // numbers of customers
 }
 
 // A bench is one run.
@@ -116,11 +118,13 @@ var parts = []part{
 	{"activation", (*bench).activation},
 	{"recording", (*bench).recording},
 	{"envoy", (*bench).proxied},
+	{"sizes", (*bench).sizes},
+	{"growth", (*bench).growth},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	var o options
+	o := options{tags: []int{1000, 10_000}, growth: []int{1000, 10_000, 100_000, 300_000}}
 	flags.StringVar(&o.pullgate, "pullgate", filepath.Join("bin", "pullgate"), "the binary to measure")
 	flags.IntVar(&o.rounds, "rounds", 6, "rounds; a figure is the median")
 	flags.IntVar(&o.requests, "requests", 20_000, "requests of a round and side")

@@ -56,15 +56,19 @@ func newVendor(ctx context.Context, pullgate, dir string, customers int, rules m
 	if err := v.write("catalog.yaml", v.catalog); err != nil {
 		return nil, err
 	}
-	for _, args := range [][]string{
-		{"bundle", "keygen", "--out", v.path("release")},
-		{"bundle", "build", "--licenses", v.path("licenses"), "--catalog", v.path("catalog.yaml"), "--signing-key", v.path("release.key"), "--out", v.path("bundle.tar.gz")},
-	} {
-		if out, err := exec.CommandContext(ctx, pullgate, args...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("pullgate %s: %w\n%s", strings.Join(args[:2], " "), err, out)
-		}
+	if out, err := exec.CommandContext(ctx, pullgate, "bundle", "keygen", "--out", v.path("release")).CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("pullgate bundle keygen: %w\n%s", err, out)
 	}
-	return v, nil
+	return v, v.build(ctx, pullgate)
+}
+
+// build compiles and signs what is there.
+func (v *vendor) build(ctx context.Context, pullgate string) error {
+	out, err := exec.CommandContext(ctx, pullgate, "bundle", "build", "--licenses", v.path("licenses"), "--catalog", v.path("catalog.yaml"), "--signing-key", v.path("release.key"), "--out", v.path("bundle.tar.gz")).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("pullgate bundle build: %w\n%s", err, out)
+	}
+	return nil
 }
 
 func (v *vendor) path(name string) string { return filepath.Join(v.dir, name) }
