@@ -69,7 +69,7 @@ func (p *process) Close() error {
 
 // serve serves a port until ctx is done and then lets requests under way finish.
 func (p *process) serve(ctx context.Context, l net.Listener, h http.Handler) error {
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: bundleserve.ErrorLog(p.log)}
+	server := &http.Server{Handler: bodyless(h), ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: bundleserve.ErrorLog(p.log)}
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(l) }()
 	select {
@@ -86,6 +86,18 @@ func (p *process) serve(ctx context.Context, l net.Listener, h http.Handler) err
 		<-done
 		return err
 	}
+}
+
+// bodyless waits for no request's body, unless the handler says how long: the server would, without end,
+// before it answers, and whoever sends half of one could keep as many connections open as they like. With
+// HTTP/2 it does not wait.
+func bodyless(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 && r.ProtoMajor == 1 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now())
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // portHint adds the remedy to the error of a port that somebody else has.
