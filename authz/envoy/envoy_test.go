@@ -27,7 +27,18 @@ import (
 	"github.com/pullgate/pullgate/authz/envoy"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(unhurried{m}) }
+
+// unhurried gives what ends by itself, as the goroutines of connections do, time to end on a busy machine.
+type unhurried struct{ *testing.M }
+
+func (m unhurried) Run() int {
+	code := m.M.Run()
+	for end := time.Now().Add(20 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	return code
+}
 
 const (
 	id     = "0190c1f2-7b7a-7c3e-9d8e-0123456789ab"

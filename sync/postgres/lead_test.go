@@ -13,17 +13,26 @@ import (
 
 const revision = "559aead08264d5795d3909718cdd05abd49572e84fe55590eef31a88a08fdffd"
 
-// candidates are publishers of one database, with short terms.
+// candidates are publishers of one database. Their terms are long: on a busy machine the server may not
+// hear of a leader for seconds.
 func candidate(t *testing.T, url string) *DB {
 	t.Helper()
 	db := open(t, url)
-	db.term, db.retry = 2*time.Second, 100*time.Millisecond
+	db.term, db.retry = time.Minute, 100*time.Millisecond
+	return db
+}
+
+// brief is a candidate with a short term, for who is to lose it.
+func brief(t *testing.T, url string) *DB {
+	t.Helper()
+	db := candidate(t, url)
+	db.term = 3 * time.Second
 	return db
 }
 
 func lead(t *testing.T, db *DB) *Lease {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second) // less than a term
 	defer cancel()
 	l, err := db.Lead(ctx, "publisher")
 	must(t, err)
@@ -47,8 +56,10 @@ func isLost(l *Lease, within time.Duration) bool {
 
 func TestOneLeadsAndTheNextFollows(t *testing.T) {
 	url := database(t)
-	first := lead(t, candidate(t, url))
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // longer than a term
+	db := candidate(t, url)
+	db.term = 4 * time.Second
+	first := lead(t, db)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // longer than its term
 	defer cancel()
 	if l, err := candidate(t, url).Lead(ctx, "publisher"); !errors.Is(err, context.DeadlineExceeded) || l != nil {
 		t.Fatalf("two lead: %v, %v", l, err)
@@ -60,10 +71,13 @@ func TestOneLeadsAndTheNextFollows(t *testing.T) {
 	must(t, err)
 	other.Close()
 	first.Close()
-	begin := time.Now()
-	second := lead(t, candidate(t, url))
-	if took := time.Since(begin); took > time.Second || second.Fence() != first.Fence()+1 || !isLost(first, 0) {
-		t.Errorf("after %s the fence is %d, it was %d; lost %t", took, second.Fence(), first.Fence(), isLost(first, 0))
+	for range 2 { // the second time after somebody whose term is not over before lead gives up
+		second := lead(t, candidate(t, url))
+		if second.Fence() != first.Fence()+1 || !isLost(first, 0) {
+			t.Errorf("the fence is %d, it was %d; lost %t", second.Fence(), first.Fence(), isLost(first, 0))
+		}
+		second.Close()
+		first = second
 	}
 }
 
@@ -122,7 +136,7 @@ func TestPublicationsAreRecorded(t *testing.T) {
 func TestFrozenLeaderIsReplacedAndCannotPublish(t *testing.T) {
 	url := database(t)
 	p := newProxy(t)
-	frozen := lead(t, candidate(t, p.through(t, url)))
+	frozen := lead(t, brief(t, p.through(t, url)))
 	reserved, err := frozen.Reserve(t.Context(), "default", 0)
 	must(t, err)
 	p.stalled.Store(true)
@@ -132,7 +146,7 @@ func TestFrozenLeaderIsReplacedAndCannotPublish(t *testing.T) {
 	if frozen.Holds() || !next.Holds() {
 		t.Errorf("holds: the frozen leader %t, the next %t", frozen.Holds(), next.Holds())
 	}
-	if !isLost(frozen, 5*time.Second) {
+	if !isLost(frozen, 30*time.Second) {
 		t.Error("the frozen leader believes that it leads")
 	}
 	serial, err := next.Reserve(t.Context(), "default", 0)
@@ -208,7 +222,7 @@ func queryInt(ctx context.Context, url, query string, n *int) error {
 func TestLeaderFrozenWhileItReserves(t *testing.T) {
 	url := database(t)
 	p := newProxy(t)
-	frozen := lead(t, candidate(t, p.through(t, url)))
+	frozen := lead(t, brief(t, p.through(t, url)))
 	var next *Lease
 	err := frozen.fenced(t.Context(), func(ctx context.Context) error {
 		p.stalled.Store(true)
@@ -227,7 +241,7 @@ func TestLeaderFrozenWhileItReserves(t *testing.T) {
 // The fence holds also where the lock does not: it is not the lock that keeps an old leader out.
 func TestOlderFenceIsRefused(t *testing.T) {
 	url := database(t)
-	old := lead(t, candidate(t, url))
+	old := lead(t, brief(t, url))
 	old.mu.Lock()
 	err := old.conn.exec(t.Context(), "SELECT pg_advisory_unlock_all()")
 	old.mu.Unlock()
@@ -236,7 +250,7 @@ func TestOlderFenceIsRefused(t *testing.T) {
 	if serial, err := old.Reserve(t.Context(), "default", 0); !errors.Is(err, ErrNotLeader) || serial != 0 {
 		t.Errorf("reserved %d, %v", serial, err)
 	}
-	if !isLost(old, 5*time.Second) {
+	if !isLost(old, 30*time.Second) {
 		t.Error("it still believes that it leads")
 	}
 	if serial, err := next.Reserve(t.Context(), "default", 0); serial != 1 || err != nil {

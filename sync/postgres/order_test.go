@@ -149,6 +149,7 @@ func TestRevisionsBecomeVisibleInTheirOrder(t *testing.T) {
 	// Nor does a watcher miss an edit, or see an older one after a newer one.
 	db := open(t, url)
 	db.poll = 20 * time.Millisecond
+	var mu sync.Mutex
 	counts := map[string]int{}
 	reports := 0
 	reading.Go(func() {
@@ -157,6 +158,8 @@ func TestRevisionsBecomeVisibleInTheirOrder(t *testing.T) {
 				t.Error(err)
 				return
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			reports++
 			for _, c := range s.Set.Customers {
 				n, _ := strconv.Atoi(c.Name)
@@ -168,14 +171,24 @@ func TestRevisionsBecomeVisibleInTheirOrder(t *testing.T) {
 		})
 	})
 	writing.Wait()
-	time.Sleep(500 * time.Millisecond) // for the last notice
+	behind := func() (ids []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range writers {
+			if id := fmt.Sprintf("w%d", i); counts[id] != edits {
+				ids = append(ids, fmt.Sprintf("%s: %d of %d", id, counts[id], edits))
+			}
+		}
+		return ids
+	}
+	for end := time.Now().Add(time.Minute); behind() != nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
 	stop()
 	reading.Wait()
 	t.Logf("%d reports", reports)
-	for i := range writers {
-		if id := fmt.Sprintf("w%d", i); counts[id] != edits {
-			t.Errorf("%s: the last edit seen is %d of %d", id, counts[id], edits)
-		}
+	if ids := behind(); ids != nil {
+		t.Errorf("the last edit is not seen: %q", ids)
 	}
 	same(t, db, url)
 }

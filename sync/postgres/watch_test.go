@@ -67,7 +67,7 @@ func (w *watched) next(within time.Duration) report {
 // reports what the next report begins with.
 func (w *watched) says(want string) *source.Snapshot {
 	w.t.Helper()
-	r := w.next(20 * time.Second)
+	r := w.next(time.Minute)
 	if !strings.HasPrefix(r.String(), want) {
 		w.t.Fatalf("got %q, want %q", r, want)
 	}
@@ -212,7 +212,7 @@ func TestWatchWaitsForTheServerAndForTables(t *testing.T) {
 	db := open(t, p.through(t, url))
 	p.left.Store(0)
 	w := watch(t, db)
-	r := w.next(20 * time.Second)
+	r := w.next(time.Minute)
 	if text := r.String(); !strings.HasPrefix(text, "error: PostgreSQL 127.0.0.1:") || !strings.Contains(text, "trying again") {
 		t.Errorf("got %q", text)
 	}
@@ -247,7 +247,7 @@ func TestLostConnectionsAreReportedAndMadeAgain(t *testing.T) {
 			w.says("error: PostgreSQL " + db.String())
 			p.stalled.Store(false)
 			p.left.Store(-1)
-			for r := w.next(20 * time.Second); r.String() != "a b c"; r = w.next(20 * time.Second) {
+			for r := w.next(time.Minute); r.String() != "a b c"; r = w.next(time.Minute) {
 				if r.err == nil {
 					t.Fatalf("got %s", r)
 				}
@@ -318,7 +318,8 @@ func TestTruncateIsNeverSeenHalf(t *testing.T) {
 		}
 	}()
 	seen := map[string]bool{}
-	for end := time.Now().Add(2 * time.Second); time.Now().Before(end); {
+	// For two seconds, and on a busy machine until there was something to see.
+	for began := time.Now(); time.Since(began) < 2*time.Second || len(seen) < 10 && time.Since(began) < time.Minute; {
 		s, err := open(t, url).Load(t.Context())
 		must(t, err)
 		var n, m int
@@ -329,7 +330,7 @@ func TestTruncateIsNeverSeenHalf(t *testing.T) {
 	}
 	cancel()
 	<-done
-	if len(seen) < 3 {
+	if len(seen) < 10 {
 		t.Errorf("only %d states were seen", len(seen))
 	}
 }
@@ -350,7 +351,7 @@ func TestNoNoticeIsLost(t *testing.T) {
 		must(t, err)
 	}
 	for reports := 1; ; reports++ {
-		if r := w.next(20 * time.Second); r.snap.Set.Customer("a").Name == fmt.Sprint(last) {
+		if r := w.next(time.Minute); r.snap.Set.Customer("a").Name == fmt.Sprint(last) {
 			t.Logf("%d reports", reports)
 			return
 		}

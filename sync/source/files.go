@@ -1,6 +1,7 @@
 package source
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io/fs"
@@ -21,6 +22,8 @@ type Files struct {
 	// Settle is how long nothing must have changed before a change is reported, so that a
 	// checkout of many files is one. Default 100 ms.
 	Settle time.Duration
+
+	poll time.Duration // instead of pollFiles, for tests
 }
 
 // Sight is what watched directories look like at one time.
@@ -109,7 +112,7 @@ func (f Files) Wait(ctx context.Context, dirs []string, seen Sight) ([]string, S
 		now := f.Look(dirs)
 		n.follow(now.look)
 		if len(seen.differs(now)) == 0 {
-			timer := time.NewTimer(pollFiles)
+			timer := time.NewTimer(cmp.Or(f.poll, pollFiles))
 			select {
 			case <-ctx.Done():
 			case <-n.wake:
