@@ -118,8 +118,9 @@ func TestEntriesAreInOrder(t *testing.T) {
 	}
 	got := make(chan time.Duration, 1)
 	began := time.Now()
+	const most = time.Minute
 	go func() {
-		_, texts, err := ts.Wait(context.Background(), ids[len(ids)-1], 10*time.Second)
+		_, texts, err := ts.Wait(context.Background(), ids[len(ids)-1], most)
 		if err != nil || !slices.Equal(texts, []string{"11"}) {
 			t.Errorf("%q, %v", texts, err)
 		}
@@ -129,7 +130,7 @@ func TestEntriesAreInOrder(t *testing.T) {
 	if err := ts.Append(t.Context(), count); err != nil {
 		t.Fatal(err)
 	}
-	if took := <-got; took > time.Second {
+	if took := <-got; took > most/2 {
 		t.Errorf("it came after %s", took)
 	}
 

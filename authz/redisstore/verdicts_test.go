@@ -76,10 +76,13 @@ func someEntry(n int) authz.Entry {
 
 func someKey(n int) [32]byte { return sha256.Sum256(fmt.Append(nil, "key ", n)) }
 
+// patience is less than an entry is true for.
+const patience = 50 * time.Second
+
 // eventually waits until Redis has what was put there, or there is nothing.
-func (d *desk) eventually(key [32]byte, want authz.Entry, found authz.Found) {
+func (d *desk) eventually(key [32]byte, want authz.Entry, found authz.Found, meanwhile ...func()) {
 	d.t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		got, f := d.Get(context.Background(), key)
 		if f == found && cmp.Equal(got, want) {
 			return
@@ -87,13 +90,16 @@ func (d *desk) eventually(key [32]byte, want authz.Entry, found authz.Found) {
 		if time.Now().After(end) {
 			d.t.Fatalf("%v, %+v; want %v, %+v", f, got, found, want)
 		}
+		for _, f := range meanwhile {
+			f()
+		}
 	}
 }
 
 // ask looks up until Redis answers in time, which a busy machine may keep it from.
 func (d *desk) ask(key [32]byte) (authz.Entry, authz.Found) {
 	d.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if e, f := d.Get(context.Background(), key); f == authz.FoundEntry || f == authz.FoundNothing {
 			return e, f
 		}
@@ -105,14 +111,22 @@ func (d *desk) ask(key [32]byte) (authz.Entry, authz.Found) {
 // shares holds that one finds what the other writes.
 func (d *desk) shares(with *desk, n int) {
 	d.t.Helper()
-	all := make([]authz.Entry, n)
-	for i := range all {
-		all[i] = someEntry(i)
-		d.Put(someKey(i), all[i])
+	for i := range n {
+		d.Put(someKey(i), someEntry(i))
 	}
-	for i, e := range all {
-		with.eventually(someKey(i), e, authz.FoundEntry)
+	for i := range n {
+		d.finds(with, i)
 	}
+}
+
+// finds holds that another one finds what is put under a key. It is put again until it is there: while
+// Redis is left alone, as it is when a busy machine does not answer in time, nothing is written.
+func (d *desk) finds(with *desk, n int) {
+	d.t.Helper()
+	e := someEntry(n)
+	put := func() { d.Put(someKey(n), e) }
+	put()
+	with.eventually(someKey(n), e, authz.FoundEntry, put)
 }
 
 func (d *desk) count(metric, result string) int {
@@ -158,14 +172,15 @@ func TestVerdictsAreShared(t *testing.T) {
 	for i, e := range []authz.Entry{short, long, old} {
 		one.Put(someKey(100+i), e)
 	}
-	last := someEntry(200) // is written after them
-	one.Put(someKey(200), last)
-	two.eventually(someKey(200), last, authz.FoundEntry)
+	one.finds(two, 200) // is written after them
 	for i := range 3 {
 		two.eventually(someKey(100+i), authz.Entry{}, authz.FoundNothing)
 	}
-	if one.count("writes", "short") != 2 || one.count("writes", "large") != 1 || one.count("writes", "failed") != 0 {
-		t.Errorf("%d short, %d large, %d failed", one.count("writes", "short"), one.count("writes", "large"), one.count("writes", "failed"))
+	if one.count("writes", "short") != 2 || one.count("writes", "large") != 1 {
+		t.Errorf("%d short, %d large", one.count("writes", "short"), one.count("writes", "large"))
+	}
+	if names, err := r.Do("KEYS", "*"); err != nil || len(strings.Fields(names)) != 21 {
+		t.Errorf("keys %q: %v", names, err)
 	}
 }
 
@@ -294,7 +309,7 @@ func TestVerdictsInACluster(t *testing.T) {
 	// A node that is away is left alone; the others go on.
 	c.Nodes[1].Kill()
 	was := map[authz.Found]int{}
-	for end := time.Now().Add(20 * time.Second); was[authz.NotAsked] == 0 || was[authz.FoundEntry] == 0; {
+	for end := time.Now().Add(patience); was[authz.NotAsked] == 0 || was[authz.FoundEntry] == 0; {
 		clear(was)
 		for i := range 60 {
 			_, found := one.Get(t.Context(), someKey(i))
@@ -344,7 +359,7 @@ func TestVerdictsWhileASentinelFailsOver(t *testing.T) {
 	}
 	await := func(what string, is func() bool) {
 		t.Helper()
-		for end := time.Now().Add(30 * time.Second); !is(); time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); !is(); time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("not so: %s: %v\n%s", what, was, d.log)
 			}
@@ -376,7 +391,7 @@ func TestVerdictsWhileASentinelFailsOver(t *testing.T) {
 // A network that is slow, silent or away costs a few requests their budget, and the others nothing.
 func TestRedisThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]peers.Fault{"slow": {Delay: 50 * time.Millisecond}, "silent": {Mute: true}, "away": {Refuses: true}} {
+	for name, fault := range map[string]peers.Fault{"slow": {Delay: 300 * time.Millisecond}, "silent": {Mute: true}, "away": {Refuses: true}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := proxy(t, alone(t).Addr)
