@@ -86,7 +86,7 @@ func (s *Service) Keeps(w *World) bool {
 }
 
 func (s *Service) config() engine.Config {
-	cfg := engine.Config{Limits: patient}
+	cfg := engine.Config{Limits: patient, Compare: 1}
 	if s.trace != nil {
 		cfg.Tracer = func() engine.QueryTracer {
 			if s.explaining {

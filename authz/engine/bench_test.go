@@ -19,7 +19,7 @@ func (dropping) Record(*authz.Record) {}
 // gateOver is a Gate as a sidecar has it: metrics and recording on.
 func gateOver(t testing.TB, w *world, cached bool) *authz.Gate {
 	cfg := authz.GateConfig{
-		Engine: w.start(t, Config{}), Recorder: dropping{}, Registerer: prometheus.NewRegistry(), Clock: clockAt(now),
+		Engine: w.start(t, Config{Compare: compareEvery}), Recorder: dropping{}, Registerer: prometheus.NewRegistry(), Clock: clockAt(now),
 	}
 	if cached {
 		cache, err := memstore.New(memstore.Config{})

@@ -6,10 +6,12 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/rego"
 
+	"github.com/pullgate/pullgate/authz/plan"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/policies"
 )
@@ -34,6 +36,10 @@ type policy struct {
 	rules    []string  // packages of vendor rules, sorted
 	headers  []string  // upstream headers that vendor rules may set, lower case
 	grants   bool      // a vendor rule may grant
+
+	plan       *plan.Program // nil: evaluated by topdown alone,
+	unplanned  string        // and why
+	distrusted atomic.Bool   // the plan has given another answer than topdown
 }
 
 // newPolicy compiles a bundle's Rego, or returns last when it is of the same.
@@ -66,6 +72,12 @@ func newPolicy(modules map[string][]byte, last *policy) (*policy, error) {
 		return nil, fmt.Errorf("analyse policy: %w", err)
 	}
 	p.allData = allData(p.compiler)
+	policies.Alone(func() {
+		p.plan, err = plan.New(context.Background(), p.compiler, decisionQuery, visibleQuery, visibleUntilQuery)
+	})
+	if err != nil {
+		p.plan, p.unplanned = nil, err.Error()
+	}
 	return p, nil
 }
 

@@ -26,6 +26,9 @@ type Config struct {
 	// Tracer returns the tracer of an evaluation, for the coverage of rules by tests; nil: nothing
 	// is traced. A traced evaluation is several times slower.
 	Tracer func() QueryTracer
+	// Compare is which answers by plan are evaluated by topdown too, to compare the two: one of so many, by
+	// default 1,024. With 1 each is, and a difference is a failure: for tests.
+	Compare int
 }
 
 // QueryTracer is OPA's, for those who hand one on.
@@ -37,6 +40,9 @@ type Engine struct {
 	metrics *metrics
 	limits  Limits
 	tracer  func() QueryTracer // or nil
+
+	compare  int
+	answered atomic.Uint64 // by plan
 
 	active     atomic.Pointer[generation]
 	activating sync.Mutex
@@ -59,8 +65,12 @@ func New(cfg Config) *Engine {
 	if cfg.Workers <= 0 {
 		cfg.Workers = processors + 1
 	}
+	if cfg.Compare <= 0 {
+		cfg.Compare = compareEvery
+	}
 	return &Engine{
-		log: cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(), tracer: cfg.Tracer,
+		compare: cfg.Compare,
+		log:     cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(), tracer: cfg.Tracer,
 		decisions: startWorkers(cfg.Workers),
 		lists:     startWorkers(max(1, processors/2)),
 	}

@@ -12,7 +12,6 @@ import (
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
-	opametrics "github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/rego"
 	"github.com/open-policy-agent/opa/v1/topdown"
 
@@ -295,22 +294,8 @@ func (g *generation) ask(ctx context.Context, w *workers, name string, query *re
 				err = errors.New("panic in the policy")
 			}
 		}()
-		b.start()
-		defer b.stop()
-		var rs rego.ResultSet
-		options := []rego.EvalOption{rego.EvalParsedInput(inputOf(in, candidates, g.keyer.inputs(name))), rego.EvalExternalCancel(b), rego.EvalMetrics(opametrics.NoOp())}
-		if g.engine.tracer != nil {
-			options = append(options, rego.EvalQueryTracer(g.engine.tracer()))
-		}
-		rs, err = query.Eval(ctx, options...)
-		if b.err != nil {
-			err = b.err
-		} else if err != nil {
-			err = g.blame(err)
-		}
-		if err == nil {
-			v, err = valueOf(name, rs)
-		}
+		input := ast.NewTerm(inputOf(in, candidates, g.keyer.inputs(name)))
+		v, err = g.planned(ctx, name, input, b, func() (ast.Value, error) { return g.evaluate(ctx, name, query, input, b) })
 	})
 	if waited != nil { // the worker may still write v and err
 		g.engine.metrics.evaluated(name, waited, 0)

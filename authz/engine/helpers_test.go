@@ -121,6 +121,9 @@ func newEngine(t testing.TB, cfg Config) *Engine {
 // start returns an engine with the world active.
 func (w *world) start(t testing.TB, cfg Config) *Engine {
 	t.Helper()
+	if _, measured := t.(*testing.B); !measured && cfg.Compare == 0 {
+		cfg.Compare = 1
+	}
 	e := newEngine(t, cfg)
 	if err := e.Activate(context.Background(), w.bundle(t)); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 type metrics struct {
 	evaluations *prometheus.CounterVec
 	steps       *prometheus.HistogramVec
+	plan        *prometheus.CounterVec
 	activations *prometheus.CounterVec
 	serial      prometheus.Gauge
 	issued      prometheus.Gauge
@@ -32,6 +33,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help:    "Steps of evaluations by entry point.",
 			Buckets: []float64{25, 50, 100, 200, 500, 1000, 2000, 5000, 20000, 100000, 1000000},
 		}, []string{"entrypoint"}),
+		plan: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "pullgate_plan_evaluations_total",
+			Help: "Evaluations by the plan of the policy by result (answered; compared: topdown said the same; declined: topdown was asked instead; differed: topdown said something else, and alone is asked from then on).",
+		}, []string{"result"}),
 		activations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullgate_activations_total",
 			Help: "Bundles made active, or refused because they could not be made ready.",
@@ -47,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	if reg != nil {
-		reg.MustRegister(m.evaluations, m.steps, m.activations, m.serial, m.issued, m.deadline)
+		reg.MustRegister(m.evaluations, m.steps, m.plan, m.activations, m.serial, m.issued, m.deadline)
 	}
 	return m
 }

@@ -63,6 +63,7 @@ type blob struct {
 type document struct {
 	object *bundle.Object
 	parse  func() (ast.Value, error)
+	term   func() (*ast.Term, error) // the same
 }
 
 // newStore makes a store of the data files of a bundle, by path. What is the same in last, the store
@@ -85,9 +86,14 @@ func newStore(files map[string]*bundle.Object, last *store) *store {
 			s.object = object
 			continue
 		}
-		s.docs[dir] = &document{object: object, parse: sync.OnceValues(func() (ast.Value, error) {
+		d := &document{object: object, parse: sync.OnceValues(func() (ast.Value, error) {
 			return ast.ValueFromReader(bytes.NewReader(object.Bytes()))
 		})}
+		d.term = sync.OnceValues(func() (*ast.Term, error) {
+			v, err := d.parse()
+			return ast.NewTerm(v), err
+		})
+		s.docs[dir] = d
 	}
 	s.takeCustomers(last)
 	return s
@@ -146,7 +152,8 @@ func differing(before, after *bundle.Object) (gone, added []*bundle.Section) {
 
 // customer is one customer's document, parsed.
 type customer struct {
-	doc ast.Object
+	doc  ast.Object
+	term *ast.Term // of doc
 	// products and repositories that a grant which is not empty names, with the instant from
 	// which none of those grants counts any more (their licenses replaced by others).
 	products, repositories map[string]int64
@@ -193,7 +200,7 @@ func (s *store) customer(id string) (*customer, error) {
 	if !ok {
 		return nil, fmt.Errorf("customer %s: not an object", id)
 	}
-	c := &customer{doc: doc}
+	c := &customer{doc: doc, term: ast.NewTerm(doc)}
 	if c.products, err = named(doc, "products"); err != nil {
 		return nil, fmt.Errorf("customer %s: %w", id, err)
 	}

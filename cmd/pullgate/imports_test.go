@@ -40,7 +40,8 @@ var mayImport = map[string][]string{
 	"authz/classify":   {"authz"},
 	"authz/reply":      {"authz"},
 	"authz/audit":      {"authz"},
-	"authz/engine":     {"authz", "bundle", "bundle/index", "policies", "policies/version"},
+	"authz/plan":       nil,
+	"authz/engine":     {"authz", "authz/plan", "bundle", "bundle/index", "policies", "policies/version"},
 	"authz/redisstore": {"authz"}, // sync/tombstone says what its tombstones are
 	"authz/memstore":   {"authz"},
 	"authz/upstream":   {"authz"},
@@ -80,7 +81,7 @@ var mayImport = map[string][]string{
 // doors says which packages of ours may reach a heavy dependency other than through one
 // another. A path ending in /... stands for all packages below it.
 var doors = map[string][]string{
-	"github.com/open-policy-agent/opa/...":           {"policies", "bundle", "bundle/compile", "authz/engine", "cmd/pullgate"},
+	"github.com/open-policy-agent/opa/...":           {"policies", "bundle", "bundle/compile", "authz/engine", "authz/plan", "cmd/pullgate"},
 	"github.com/envoyproxy/go-control-plane/...":     {"authz/envoy", "examples/load/drive"},
 	"google.golang.org/grpc/...":                     {"authz/envoy", "examples/load/drive"},
 	"github.com/Masterminds/semver/...":              {"policies/version"},
