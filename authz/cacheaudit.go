@@ -78,6 +78,8 @@ func (a *auditor) audit(q *question, r *Request, d *Decision) string {
 	second := &question{gate: q.gate, ctx: ctx, req: r, gen: q.gen, at: q.at, deadline: q.deadline, again: &audit{}}
 	again := second.answer(d.Time)
 	switch {
+	case again.Code == CodeOverloaded:
+		return "dropped"
 	case again.Detail != d.Detail: // one of them is not all that the policy has to say
 		return "failed"
 	case equal(d, again):

@@ -43,6 +43,7 @@ const (
 
 	CodeNotReady      Code = "not_ready"
 	CodeStale         Code = "stale"
+	CodeOverloaded    Code = "overloaded"
 	CodeInternalError Code = "internal_error"
 )
 
@@ -64,7 +65,7 @@ func knownCode(c Code) bool {
 		CodeNotStarted, CodeTerminated, CodeNotYetReleased, CodeWithdrawn,
 		CodeOutsideUpdateWindow, CodeFeatureMissing, CodeExpired, CodeTrialEnded, CodeLimitReached,
 		CodeUnknownRepository, CodeUnknownReference, CodeMalformed, CodeUnsupported, CodeRateLimited,
-		CodeNotReady, CodeStale, CodeInternalError:
+		CodeNotReady, CodeStale, CodeOverloaded, CodeInternalError:
 		return true
 	}
 	return false

@@ -11,10 +11,11 @@ type flights struct {
 
 // flight is one of them. The fields but done are set before done is closed, and not changed after.
 type flight struct {
-	done   chan struct{}
-	landed bool // there is an entry; else it failed
-	entry  Entry
-	cached string // where the entry came from
+	done       chan struct{}
+	landed     bool // there is an entry; else it failed
+	overloaded bool // it failed because too many wait
+	entry      Entry
+	cached     string // where the entry came from
 }
 
 // join returns the flight of a key. first says that it is the caller's, who must land it.

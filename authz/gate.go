@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +37,11 @@ type GateConfig struct {
 	// NotAfter (Unix seconds, or Never); nil: none. It is asked at every decision and must not block.
 	Deadline func() int64
 
+	// MaxWaiting is how many requests may wait at a time, for the policy, for the shared cache, or for who
+	// is finding out the same; others that would have to wait are refused with CodeOverloaded. What
+	// Cache has, and what is refused without the policy, waits for nothing. 0: no limit.
+	MaxWaiting int
+
 	Instance string       // name of this process in records
 	Logger   *slog.Logger // nil: nothing is logged
 	// Registerer takes the Gate's metrics; nil: none are exported. Two Gates cannot share one.
@@ -57,6 +63,8 @@ type Gate struct {
 	flights flights
 	worth   worth
 	auditor *auditor // nil: nothing is audited
+	waiting atomic.Int64
+	told    atomic.Int64 // of the last line in the log about overload, in Unix seconds
 }
 
 // NewGate returns a Gate. It panics when cfg.Engine is nil or the metrics are registered
@@ -152,4 +160,15 @@ func (d *Decision) fail(err error) {
 // refuse ends a decision before the policy is asked.
 func (d *Decision) refuse(o Outcome, status int, c Code) {
 	d.Outcome, d.Status, d.Code = o, status, c
+}
+
+// overloaded refuses a decision that would come too late. The log is told once a minute: the metrics
+// say how many there are.
+func (q *question) overloaded() {
+	q.d.fail(ErrOverloaded)
+	q.d.Code, q.d.Detail = CodeOverloaded, ""
+	g, now := q.gate, time.Now().Unix()
+	if last := g.told.Load(); now-last >= 60 && g.told.CompareAndSwap(last, now) {
+		g.cfg.Logger.Warn("overloaded: requests whose answers would come too late are refused with 503", "waiting", g.waiting.Load())
+	}
 }

@@ -2,8 +2,13 @@ package authz
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 )
+
+// ErrOverloaded is the error of Evaluate and Visible when the answer would come too late: too many
+// wait already. The request is refused with CodeOverloaded.
+var ErrOverloaded = errors.New("too many evaluations wait")
 
 // Engine hands out the active generation. Implemented by package engine.
 type Engine interface {

@@ -44,6 +44,10 @@ func (q *question) judge(subject Subject, r *Request, t *Target) (e Entry, cache
 // join finds a verdict, or waits for who is finding it.
 func (q *question) join(key [32]byte, in *Input) (e Entry, cached string, err error) {
 	g := q.gate
+	defer g.waiting.Add(-1)
+	if n := g.waiting.Add(1); g.cfg.MaxWaiting > 0 && n > int64(g.cfg.MaxWaiting) {
+		return Entry{}, "none", ErrOverloaded
+	}
 	f, first := g.flights.join(key)
 	if first {
 		return q.lead(f, key, in)
@@ -52,6 +56,9 @@ func (q *question) join(key [32]byte, in *Input) (e Entry, cached string, err er
 	case <-f.done:
 	case <-q.ctx.Done():
 		return Entry{}, "none", context.Cause(q.ctx)
+	}
+	if f.overloaded { // so is who asks now
+		return Entry{}, "none", ErrOverloaded
 	}
 	if f.landed && f.entry.holds(q.at) {
 		g.metrics.coalesced.Inc()
@@ -73,6 +80,7 @@ func (q *question) lead(f *flight, key [32]byte, in *Input) (e Entry, cached str
 	if e, cached, err = q.find(key, in); err == nil {
 		f.entry, f.cached, f.landed = e, cached, true
 	}
+	f.overloaded = errors.Is(err, ErrOverloaded)
 	return e, cached, err
 }
 

@@ -118,7 +118,10 @@ func (q *question) run() {
 	default:
 		err = q.resource(reg)
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrOverloaded):
+		q.overloaded()
+	case err != nil:
 		d.fail(err)
 	}
 }
@@ -155,7 +158,7 @@ func (q *question) resource(reg Registry) error {
 		subject = anonymous
 	}
 	e, cached, err := q.judge(subject, r, t)
-	if err != nil && (r.Kind != KindPing && r.Kind != KindVersion) && subject.Customer != "" && !(t.Repository && q.gen.Named(subject.Customer, t, q.at)) {
+	if err != nil && !errors.Is(err, ErrOverloaded) && (r.Kind != KindPing && r.Kind != KindVersion) && subject.Customer != "" && !(t.Repository && q.gen.Named(subject.Customer, t, q.at)) {
 		// A vendor rule that fails must not tell who has no right here that there is something:
 		// they get what anybody gets, and the record says what failed.
 		d.Detail = err.Error()

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/prometheus/client_golang/prometheus"
@@ -22,6 +23,10 @@ type Config struct {
 	Registerer prometheus.Registerer // nil: no metrics are exported
 	// Workers is how many decisions are evaluated at a time; by default one more than there are processors.
 	Workers int
+	// MaxWait is how long a decision may wait until a worker takes it; what would have to wait longer
+	// fails with authz.ErrOverloaded, at once where that can be told. Never longer than half of what its
+	// context leaves. 0: as long as its context, for questions that are not requests.
+	MaxWait time.Duration
 	Limits  Limits
 	// Tracer returns the tracer of an evaluation, for the coverage of rules by tests; nil: nothing
 	// is traced. A traced evaluation is several times slower.
@@ -68,12 +73,17 @@ func New(cfg Config) *Engine {
 	if cfg.Compare <= 0 {
 		cfg.Compare = compareEvery
 	}
-	return &Engine{
+	e := &Engine{
 		compare: cfg.Compare,
 		log:     cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(), tracer: cfg.Tracer,
-		decisions: startWorkers(cfg.Workers),
-		lists:     startWorkers(max(1, processors/2)),
+		decisions: startWorkers(cfg.Workers, cfg.MaxWait),
+		lists:     startWorkers(max(1, processors/2), cfg.MaxWait),
 	}
+	if cfg.Registerer != nil {
+		e.decisions.register(cfg.Registerer, decisionQuery)
+		e.lists.register(cfg.Registerer, visibleQuery)
+	}
+	return e
 }
 
 // Activate makes a bundle ready and then, at once, the active one. The caller has verified

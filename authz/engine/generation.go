@@ -118,8 +118,10 @@ func openIndex(b *bundle.Bundle, last *generation) (*index.Index, error) {
 }
 
 // warm asks each entry point once, as nobody, so that a policy that cannot answer never
-// becomes active and the first customer does not pay for first uses.
+// becomes active and the first customer does not pay for first uses. However many requests wait, it
+// waits with them: an overload must not keep a bundle out.
 func (g *generation) warm(ctx context.Context) error {
+	ctx = context.WithValue(ctx, noHurry{}, true)
 	in := &authz.Input{
 		Time: g.IssuedAt(), Subject: authz.Subject{Via: "anonymous"}, Action: "ping", Kind: authz.KindPing,
 		Target: &authz.Target{}, Request: &authz.Request{Kind: authz.KindPing, Method: http.MethodGet, Path: "/v2/", Via: "cli"},

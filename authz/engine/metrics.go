@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/bundle"
 )
 
@@ -26,7 +27,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	m := &metrics{
 		evaluations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pullgate_evaluations_total",
-			Help: "Evaluations of the policy by entry point (decision, visible) and result (ok, error, budget, canceled).",
+			Help: "Evaluations of the policy by entry point (decision, visible) and result (ok, error, budget, canceled, refused: it would have had to wait too long).",
 		}, []string{"entrypoint", "result"}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "pullgate_evaluation_steps",
@@ -57,10 +58,23 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return m
 }
 
+// register exports how many wait for a worker.
+func (w *workers) register(reg prometheus.Registerer, query string) {
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pullgate_evaluations_waiting", Help: "Evaluations that wait for others, by entry point.",
+		ConstLabels: prometheus.Labels{"entrypoint": entrypoint(query)},
+	}, func() float64 { return float64(w.waiting.Load()) }))
+}
+
+// entrypoint is the last part of a query.
+func entrypoint(query string) string { return query[strings.LastIndexByte(query, '.')+1:] }
+
 func (m *metrics) evaluated(query string, err error, steps int) {
-	entry := query[strings.LastIndexByte(query, '.')+1:]
+	entry := entrypoint(query)
 	result := "ok"
 	switch {
+	case errors.Is(err, authz.ErrOverloaded):
+		result = "refused"
 	case errors.Is(err, errSteps), errors.Is(err, errTime):
 		result = "budget"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

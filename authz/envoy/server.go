@@ -19,6 +19,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -59,6 +60,8 @@ type Config struct {
 	// Reply says a decision in HTTP; nil means reply.For.
 	Reply  func(*authz.Request, *authz.Decision) *reply.Reply
 	Logger *slog.Logger // nil means slog.Default
+	// Registerer takes the server's metrics; nil: none are exported.
+	Registerer prometheus.Registerer
 
 	// Drain is how long requests under way may take at the end; 0 means 5 s.
 	Drain time.Duration
@@ -70,6 +73,7 @@ type Server struct {
 	listener net.Listener
 	grpc     *grpc.Server
 	health   *health.Server
+	late     prometheus.Counter
 }
 
 // service is the name under which health is asked for, beside "".
@@ -117,7 +121,13 @@ func New(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{cfg: cfg, listener: listener, grpc: grpc.NewServer(options...), health: health.NewServer()}
+	s := &Server{cfg: cfg, listener: listener, grpc: grpc.NewServer(options...), health: health.NewServer(), late: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pullgate_ext_authz_late_total",
+		Help: "Requests that nobody waited for any more when their turn came: they are not decided and not recorded.",
+	})}
+	if cfg.Registerer != nil {
+		cfg.Registerer.MustRegister(s.late)
+	}
 	s.grpc.RegisterService(&authorization, s)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	s.SetServing(false)
@@ -175,6 +185,10 @@ func (s *Server) check(ctx context.Context, data string) (out *reply.Reply) {
 			out = reply.For(nil, nil)
 		}
 	}()
+	if over(ctx) { // whoever asked has given up: what is left of the processors is for those who have not
+		s.late.Inc()
+		return reply.For(nil, &authz.Decision{Outcome: authz.OutcomeError, Status: 503, Code: authz.CodeOverloaded})
+	}
 	r := malformed()
 	in, err := decode(data)
 	if err == nil {
@@ -201,4 +215,10 @@ func (s *Server) check(ctx context.Context, data string) (out *reply.Reply) {
 	}
 	p.Authorize(value)
 	return p
+}
+
+// over reports whether a context has ended, or its deadline has passed, which is known a little earlier.
+func over(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ctx.Err() != nil || ok && !time.Now().Before(deadline)
 }

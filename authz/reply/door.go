@@ -129,6 +129,13 @@ var (
 		Customer: "try again later, or tell your vendor",
 		Vendor:   "Publish a bundle; `/v1/status` on the admin address says what stands in the way",
 	}
+	doorOverloaded = Door{
+		Code:     authz.CodeOverloaded,
+		Meaning:  "More is asked than can be answered in time: the answer would have come after Envoy's timeout, so the request was refused at once. Answers from the cache in memory go on.",
+		Says:     "the license service has too much to do at the moment",
+		Customer: "try again in a few seconds",
+		Vendor:   "`pullgate_evaluations_waiting` and its CPU say how long it lasts; give it more processors, or run more sidecars",
+	}
 	doorInternal = Door{
 		Code:     authz.CodeInternalError,
 		Says:     "the license service could not decide",
@@ -146,7 +153,7 @@ const login = "log in with 'docker login {host}', any user name, and your licens
 func Doors() []Door {
 	return []Door{
 		doorAnonymous, doorUnknownKey, doorToken, doorKeyExpired, doorKeyScope, doorLimit, doorRepository, doorManifest, doorBlob,
-		doorMalformed, doorTokenRequest, doorVerb, doorRoute, doorRateLimited, doorNotReady, doorStale, doorInternal,
+		doorMalformed, doorTokenRequest, doorVerb, doorRoute, doorRateLimited, doorNotReady, doorStale, doorOverloaded, doorInternal,
 	}
 }
 
@@ -197,6 +204,8 @@ func doorOf(status int, r *authz.Request, c authz.Code) *Door {
 		return &doorNotReady
 	case authz.CodeStale:
 		return &doorStale
+	case authz.CodeOverloaded:
+		return &doorOverloaded
 	}
 	return &doorInternal
 }

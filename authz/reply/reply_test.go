@@ -78,6 +78,7 @@ func TestRefusals(t *testing.T) {
 		{"rate", authz.KindPing, authz.OutcomeDeny, 429, authz.CodeRateLimited, 429, "TOOMANYREQUESTS", "wait"},
 		{"not ready", authz.KindPing, authz.OutcomeError, 503, authz.CodeNotReady, 503, "UNAVAILABLE", "starting"},
 		{"stale", authz.KindPing, authz.OutcomeError, 503, authz.CodeStale, 503, "UNAVAILABLE", "too old"},
+		{"overloaded", authz.KindManifest, authz.OutcomeError, 503, authz.CodeOverloaded, 503, "UNAVAILABLE", "too much to do"},
 		{"internal", authz.KindPing, authz.OutcomeError, 503, authz.CodeInternalError, 503, "UNAVAILABLE", "could not decide"},
 		// What is no proper decision is pullgate's failure.
 		{"zero", authz.KindManifest, 0, 0, "", 503, "UNAVAILABLE", "could not decide"},

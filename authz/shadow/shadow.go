@@ -61,13 +61,14 @@ func (s *Shadow) Use(c *Candidate) {
 func (s *Shadow) Candidate() *Candidate { return s.candidate.Load() }
 
 // Observe takes a decision that was made. It never waits. Decisions that say nothing about a bundle
-// are left out: those before the first one, of an old one, of a caller that tried too many keys.
+// are left out: those before the first one, of an old one, of a caller that tried too many keys, of too
+// many requests at a time.
 func (s *Shadow) Observe(r *authz.Request, d *authz.Decision) {
 	if s.candidate.Load() == nil {
 		return
 	}
 	switch d.Code {
-	case authz.CodeNotReady, authz.CodeStale, authz.CodeRateLimited:
+	case authz.CodeNotReady, authz.CodeStale, authz.CodeRateLimited, authz.CodeOverloaded:
 		return
 	}
 	select {

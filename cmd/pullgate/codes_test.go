@@ -245,7 +245,7 @@ func addAnswers(t *testing.T, entries map[string]*codeEntry) {
 	}
 	// What needs no policy and no script can bring about.
 	for code, status := range map[authz.Code]int{
-		authz.CodeRateLimited: 429, authz.CodeLimitReached: 403, authz.CodeNotReady: 503, authz.CodeStale: 503, authz.CodeInternalError: 503,
+		authz.CodeRateLimited: 429, authz.CodeLimitReached: 403, authz.CodeNotReady: 503, authz.CodeStale: 503, authz.CodeOverloaded: 503, authz.CodeInternalError: 503,
 	} {
 		d := &authz.Decision{ID: exampleID, Outcome: authz.OutcomeDeny, Status: status, Code: code}
 		if status == 503 {

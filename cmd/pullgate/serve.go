@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"time"
 
@@ -30,6 +31,13 @@ import (
 const (
 	drainTimeout = 5 * time.Second
 	adminTimeout = 2 * time.Second
+)
+
+// What is asked beyond what can be answered is refused at once (docs/design/overload.md): a decision may wait for
+// half of Envoy's timeout of 200 ms, and as many requests may wait as can be answered in that time, or a little more.
+const (
+	maxWait     = 100 * time.Millisecond
+	waitingEach = 512 // for each processor
 )
 
 func serveCommand() *cobra.Command {
@@ -187,7 +195,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 		cache = sc.cache
 	}
 	sc.shadow = shadow.New(shadow.Config{Logger: p.log, Registerer: p.registry})
-	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry})
+	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry, MaxWait: maxWait})
 	shared, err := sc.shareVerdicts()
 	if err != nil {
 		return nil, err
@@ -195,7 +203,8 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 	sc.gate = authz.NewGate(authz.GateConfig{
 		Engine: sc.engine, Cache: cache, Recorder: recorder(sc.records), Observe: sc.shadow.Observe,
 		Shared: shared, ShareAlways: cfg.shared.RedisCache == "always", AuditShare: float64(cfg.CacheAudit),
-		Clock: sc.clock.Now, Deadline: sc.deadline,
+		MaxWaiting: max(1024, waitingEach*runtime.GOMAXPROCS(0)),
+		Clock:      sc.clock.Now, Deadline: sc.deadline,
 		Instance: cfg.Instance, Logger: p.log, Registerer: p.registry, BadKeysPerMinute: cfg.BadKeysPerMinute,
 	})
 	if sc.tokens, err = cfg.Bearer.issuer(p.registry); err != nil {
@@ -212,7 +221,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 func (sc *sidecar) listen() (err error) {
 	cfg := sc.cfg
 	grpc := envoy.Config{
-		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout,
+		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout, Registerer: sc.registry,
 		Classifier: sc.classifier,
 	}
 	if sc.tokens != nil {

@@ -104,7 +104,7 @@ func (c *callers) request(rec *authz.Record) (*authz.Request, string) {
 		return nil, "malformed or unsupported, by any bundle"
 	case authz.CodeUnknownKey, authz.CodeRateLimited:
 		return nil, "of nobody known"
-	case authz.CodeInternalError, authz.CodeNotReady, authz.CodeStale:
+	case authz.CodeInternalError, authz.CodeNotReady, authz.CodeStale, authz.CodeOverloaded:
 		return nil, "pullgate itself had failed"
 	}
 	r := classify.Classify(&classify.Inbound{Method: rec.Request.Method, Target: rec.Request.Path, Host: rec.Request.Host, Via: rec.Request.Via})
