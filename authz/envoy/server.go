@@ -63,8 +63,11 @@ type Config struct {
 	// Registerer takes the server's metrics; nil: none are exported.
 	Registerer prometheus.Registerer
 
-	// Drain is how long requests under way may take at the end; 0 means 5 s.
+	// Drain is how long requests under way may take at the end, of the server or of a connection; 0 means 5 s.
 	Drain time.Duration
+	// ConnectionAge is after how long a connection is given up for a new one, give or take a tenth, so that those
+	// who ask spread over the servers there are; 0: never. Requests under way are answered on the old one.
+	ConnectionAge time.Duration
 }
 
 // Server is an ext_authz server. It listens from New on and serves while Run runs.
@@ -102,7 +105,10 @@ func New(cfg Config) (*Server, error) {
 	options := []grpc.ServerOption{
 		grpc.ForceServerCodecV2(newCodec()),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 10 * time.Second, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute, Timeout: 20 * time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: time.Minute, Timeout: 20 * time.Second,
+			MaxConnectionAge: cfg.ConnectionAge, MaxConnectionAgeGrace: cfg.Drain, // 0 is no age
+		}),
 		grpc.ConnectionTimeout(10 * time.Second),
 		grpc.MaxConcurrentStreams(4096), // Envoy's circuit breaker stops at 1024 by default
 		grpc.MaxHeaderListSize(16 << 10),

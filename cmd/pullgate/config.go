@@ -28,16 +28,17 @@ type settings struct {
 	Licenses string // directory of license files, watched (required)
 	Data     string // state: catalog, bundles, decisions; 0700, one pullgate at a time
 
-	GRPCAddr      string   // ext_authz and gRPC health; loopback or unix: unless mTLS is configured
-	AdminAddr     string   // /metrics /healthz /readyz /v1/status /v1/decisions, read-only; webhooks without WebhookAddr
-	AdminHosts    []string // (--admin-host) names by which the admin port may be asked, beside addresses and localhost
-	WebhookAddr   string   // a port for nothing but webhooks; loopback unless it has a certificate
-	WebhookCert   string   // certificate (PEM) of the webhook port
-	WebhookKey    string   // its private key
-	GRPCCert      string   // certificate (PEM) of the gRPC port
-	GRPCKey       string   // its private key
-	GRPCClientCA  string   // CA (PEM) that client certificates must come from
-	GRPCClientSAN []string // DNS or URI SANs, one of which a client certificate must have
+	GRPCAddr      string        // ext_authz and gRPC health; loopback or unix: unless mTLS is configured
+	AdminAddr     string        // /metrics /healthz /readyz /v1/status /v1/decisions, read-only; webhooks without WebhookAddr
+	AdminHosts    []string      // (--admin-host) names by which the admin port may be asked, beside addresses and localhost
+	WebhookAddr   string        // a port for nothing but webhooks; loopback unless it has a certificate
+	WebhookCert   string        // certificate (PEM) of the webhook port
+	WebhookKey    string        // its private key
+	GRPCCert      string        // certificate (PEM) of the gRPC port
+	GRPCKey       string        // its private key
+	GRPCClientCA  string        // CA (PEM) that client certificates must come from
+	GRPCClientSAN []string      // DNS or URI SANs, one of which a client certificate must have
+	GRPCAge       time.Duration // after which Envoy's connections are renewed; 0: never
 
 	CrawlEvery time.Duration // between two full readings of the registry
 	Validity   time.Duration // how long a bundle may be used; re-issued at half of that
@@ -96,6 +97,7 @@ func addServeFlags(f *pflag.FlagSet, s *settings) {
 	f.StringVar(&s.GRPCKey, "grpc-key", "", "private key (PEM) of the gRPC port")
 	f.StringVar(&s.GRPCClientCA, "grpc-client-ca", "", "CA (PEM) that client certificates must come from")
 	f.StringSliceVar(&s.GRPCClientSAN, "grpc-client-san", nil, "DNS or URI SAN that a client certificate must have; repeatable")
+	f.DurationVar(&s.GRPCAge, "grpc-connection-age", 30*time.Minute, "time after which a connection of Envoy's is given up for a new one, give or take a tenth; 0 is never")
 	f.StringVar(&s.Instance, "instance", defaultInstance(), "name of this process in decision records")
 	f.IntVar(&s.BadKeysPerMinute, "bad-keys-per-minute", 20, "bad keys that one IPv4 address or IPv6 /64 may try within a minute before it gets 429; 0 is no limit")
 	f.Int64Var(&s.DecisionsMaxBytes, "decisions-max-bytes", 1<<30, "bound of all decision files together; the oldest go first")
@@ -213,6 +215,9 @@ func (s *settings) validate() []error {
 func (s *settings) validateServe() (errs []error) {
 	if s.BadKeysPerMinute < 0 || s.BadKeysPerMinute > 1<<20 {
 		errs = append(errs, fmt.Errorf("bad-keys-per-minute %d: want 1 to 1048576, or 0 for no limit", s.BadKeysPerMinute))
+	}
+	if s.GRPCAge != 0 && s.GRPCAge < time.Second {
+		errs = append(errs, fmt.Errorf("grpc-connection-age %s: want at least 1s, or 0 for never", s.GRPCAge))
 	}
 	if s.CacheBytes != 0 && s.CacheBytes < 1<<20 {
 		errs = append(errs, fmt.Errorf("cache-bytes %d: want at least 1048576, or 0 for none", s.CacheBytes))

@@ -34,10 +34,11 @@ const (
 )
 
 // What is asked beyond what can be answered is refused at once (docs/design/overload.md): a decision may wait for
-// half of Envoy's timeout of 200 ms, and as many requests may wait as can be answered in that time, or a little more.
+// half of Envoy's timeout, which comes with each request, and as many requests may wait as can be answered in 200 ms, or a
+// little more.
 const (
-	maxWait     = 100 * time.Millisecond
-	waitingEach = 512 // for each processor
+	maxWait     = time.Second // of who does not say how long he waits
+	waitingEach = 512         // for each processor
 )
 
 func serveCommand() *cobra.Command {
@@ -221,7 +222,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 func (sc *sidecar) listen() (err error) {
 	cfg := sc.cfg
 	grpc := envoy.Config{
-		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout, Registerer: sc.registry,
+		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout, ConnectionAge: cfg.GRPCAge, Registerer: sc.registry,
 		Classifier: sc.classifier,
 	}
 	if sc.tokens != nil {
