@@ -165,7 +165,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	}
 	pub.compiled, err = newCompileSide(p, publish.Config{
 		Bundles: cfg.outlets(p.cfg.Data, func(name string) publish.Bundle {
-			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve, NextSerial: pub.nextSerial(name), Announce: pub.announce}
+			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve, NextSerial: pub.nextSerial(name), Announce: pub.announce, Hold: pub.hold(name)}
 		}),
 		Validity: p.cfg.Validity, Signer: signer, Ring: ring, Logger: p.log, Registerer: p.registry, StandBy: true,
 	})

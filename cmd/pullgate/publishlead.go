@@ -39,7 +39,7 @@ func (pub *publisher) lead(ctx context.Context) error {
 			return err
 		}
 		if last != nil {
-			newest[name] = publish.Newest{Serial: last.Serial, Revision: last.Revision}
+			newest[name] = publish.Newest{Serial: last.Serial, Revision: last.Revision, Held: last.Held}
 		}
 	}
 	pub.lease.Store(lease)
@@ -113,6 +113,17 @@ func (pub *publisher) announce(ctx context.Context, b *bundle.Bundle) error {
 		return err
 	}
 	return lease.Published(ctx, b.Name(), b.Serial(), b.Revision())
+}
+
+// hold tells the database what is held back, for whoever is elected next.
+func (pub *publisher) hold(name string) func(context.Context, string) error {
+	return func(ctx context.Context, revision string) error {
+		lease, err := pub.leads()
+		if lease == nil || err != nil {
+			return err
+		}
+		return lease.Hold(ctx, name, revision)
+	}
 }
 
 // leads is the lease of who leads; nil where nobody is elected.

@@ -138,6 +138,36 @@ func TestOnePublisherOfADatabaseLeads(t *testing.T) {
 	}
 }
 
+// What one publisher holds back the next one that is elected does not publish, until it is accepted.
+func TestWhatIsHeldBackOutlivesWhoHeldIt(t *testing.T) {
+	v := newVendor(t)
+	db := v.inDatabase()
+	first := v.publish("", "--licenses", db)
+	ready := func(p *published) func() bool {
+		return func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK }
+	}
+	first.await("ready", 20*time.Second, ready(first))
+	second := v.publish("", "--licenses", db, "--data", v.path("publisher-2"))
+	v.sql(db, `UPDATE pullgate.licenses SET ends = '2020-12-31' WHERE id = 'acme-app'`)
+	held := func(p *published, why string) func() bool {
+		return func() bool { _, text := p.get("/healthz"); return strings.Contains(text, why) }
+	}
+	first.await("held back", 20*time.Second, held(first, "more than max-loss"))
+	first.beside = true
+	first.stop()
+	second.await("held back by the other, too", 30*time.Second, held(second, "the publisher that led before held something back"))
+	if resp, _ := second.fetch("default"); resp.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("it is published: %s", resp.Status)
+	}
+	_, text := second.get("/healthz")
+	_, revision, _ := strings.Cut(text, "--accept ")
+	revision, _, _ = strings.Cut(revision, "\n")
+	if code, _, stderr := once(t, "publish", "--data", v.path("publisher-2"), "--accept", revision); code != exitYes {
+		t.Fatal(code, stderr)
+	}
+	second.await("accepted", 20*time.Second, ready(second))
+}
+
 // A sidecar in one process, too, may have its licenses in a database.
 func TestServeFromADatabase(t *testing.T) {
 	v := newVendor(t)

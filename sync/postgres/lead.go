@@ -231,6 +231,22 @@ func (l *Lease) Published(ctx context.Context, bundle string, serial int64, revi
 	})
 }
 
+// Hold notes that the content with a revision is held back from a bundle, so that who is elected next does
+// not publish it unasked; "" notes that nothing is. The note is a serial that is never published.
+func (l *Lease) Hold(ctx context.Context, bundle, revision string) error {
+	return l.fenced(ctx, func(ctx context.Context) error {
+		_, err := l.conn.one(ctx, `WITH ended AS (UPDATE pullgate.publications SET revision = NULL
+			WHERE name = $1::text AND published_at IS NULL AND revision IS NOT NULL RETURNING serial)
+			SELECT count(*) FROM ended`, bundle)
+		if err == nil && revision != "" {
+			_, err = l.conn.one(ctx, `INSERT INTO pullgate.publications (name, serial, revision, fence)
+				SELECT $1::text, coalesce(max(serial), 0) + 1, $2::text, $3::bigint FROM pullgate.publications WHERE name = $1::text
+				RETURNING serial`, bundle, revision, number(l.fence))
+		}
+		return err
+	})
+}
+
 // fenced runs a function in a transaction of the leader, and before that no other is elected.
 func (l *Lease) fenced(ctx context.Context, f func(context.Context) error) error {
 	l.mu.Lock()
@@ -261,6 +277,7 @@ type Publication struct {
 	Name, Revision string
 	Serial, Fence  int64
 	At             time.Time
+	Held           string // revision of what is held back since, see Lease.Hold; "" for nothing
 }
 
 // LastPublished is the last publication of a name, or nil.
@@ -270,15 +287,16 @@ func (db *DB) LastPublished(ctx context.Context, bundle string) (*Publication, e
 		return nil, err
 	}
 	defer conn.disconnect()
-	row, err := conn.one(ctx, `SELECT serial, revision, fence, extract(epoch FROM published_at)::bigint FROM pullgate.publications
-		WHERE name = $1 AND published_at IS NOT NULL ORDER BY serial DESC LIMIT 1`, bundle)
+	row, err := conn.one(ctx, `SELECT serial, revision, fence, extract(epoch FROM published_at)::bigint,
+			coalesce((SELECT max(revision) FROM pullgate.publications WHERE name = $1 AND published_at IS NULL), '')
+		FROM pullgate.publications WHERE name = $1 AND published_at IS NOT NULL ORDER BY serial DESC LIMIT 1`, bundle)
 	if errors.Is(err, errNoRow) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, db.failed(err)
 	}
-	p := &Publication{Name: bundle, Revision: row[1]}
+	p := &Publication{Name: bundle, Revision: row[1], Held: row[4]}
 	var at int64
 	for i, n := range map[int]*int64{0: &p.Serial, 2: &p.Fence, 3: &at} {
 		if *n, err = strconv.ParseInt(row[i], 10, 64); err != nil {

@@ -133,6 +133,36 @@ func TestPublicationsAreRecorded(t *testing.T) {
 }
 
 // A leader whose network is frozen: its connections stay open, and nothing comes through.
+// What is held back is found by who is elected next, until it is not any more, whatever is issued meanwhile.
+func TestWhatIsHeldBackIsNoted(t *testing.T) {
+	db := candidate(t, database(t))
+	l := lead(t, db)
+	publish := func() {
+		serial, err := l.Reserve(t.Context(), "default", 0)
+		must(t, err, l.Published(t.Context(), "default", serial, revision))
+	}
+	held := func(want string) {
+		t.Helper()
+		p, err := db.LastPublished(t.Context(), "default")
+		must(t, err)
+		if p.Held != want || p.Revision != revision {
+			t.Errorf("%+v, want held %q", p, want)
+		}
+	}
+	a, b := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	publish()
+	held("")
+	must(t, l.Hold(t.Context(), "other", b), l.Hold(t.Context(), "default", b), l.Hold(t.Context(), "default", a))
+	held(a)
+	publish() // what was published before, issued again
+	l.Close()
+	held(a)
+	l = lead(t, db)
+	must(t, l.Hold(t.Context(), "default", ""))
+	publish()
+	held("")
+}
+
 func TestFrozenLeaderIsReplacedAndCannotPublish(t *testing.T) {
 	url := database(t)
 	p := newProxy(t)

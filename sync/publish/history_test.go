@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,5 +133,45 @@ func reissue(t *testing.T, p *Publisher) {
 	defer p.mu.Unlock()
 	if _, err := p.publish(t.Context(), true); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Who is elected while something is held back publishes nothing unasked, though there is nothing of its
+// own to compare with; what the others find is noted until it is accepted.
+func TestWhatAnotherHeldBackWaits(t *testing.T) {
+	old := Newest{Serial: 1000, Revision: strings.Repeat("a", 64)}
+	for _, heldBack := range []bool{false, true} {
+		var notes []string
+		p, e := newPublisher(t, func(c *Config) {
+			c.Bundles[0].History = &History{Dir: filepath.Join(t.TempDir(), "default")}
+			c.Bundles[0].Hold = func(_ context.Context, revision string) error { notes = append(notes, revision); return nil }
+		})
+		newest := old
+		if heldBack {
+			newest.Held = strings.Repeat("b", 64)
+		}
+		if err := p.Restore(t.Context(), map[string]Newest{"default": newest}); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.SetLicenses(t.Context(), licenses(t, ">=1.0.0", 0), nil); err != nil {
+			t.Fatal(err)
+		}
+		if !heldBack {
+			e.last(t, 1)
+			continue
+		}
+		held := p.Held()
+		if len(held) != 1 || !strings.Contains(held[0].Reason, newest.Held) || len(notes) != 1 || notes[0] != held[0].Revision {
+			t.Fatal(held, notes)
+		}
+		e.none(t)
+		if err := p.Accept(t.Context(), "", held[0].Revision); err != nil {
+			t.Fatal(err)
+		}
+		e.last(t, 1)
+		if err := p.SetLicenses(t.Context(), licenses(t, ">=2.0.0", 0), nil); err != nil || !slices.Equal(notes, []string{held[0].Revision, ""}) {
+			t.Fatal(err, notes)
+		}
+		e.last(t, 2)
 	}
 }

@@ -30,13 +30,16 @@ type outlet struct {
 	held     *Held             // nil: nothing
 	accepted string            // revision that need not be approved of
 	pinned   string            // revision that was rolled back to; "" when there was none
+	waits    string            // revision that another publisher held back when it ended; "" for none
+	noted    bool              // Hold was told of something held
 }
 
 // restore delivers the last bundle that was published, by an earlier process. When another publisher
 // has published since, what came after it cannot be read, or it has ended, it is only compared with: it
 // would take back what came after.
 func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
-	o.serial, o.accepted = newest.Serial, newest.Revision
+	o.serial, o.accepted, o.waits = newest.Serial, newest.Revision, newest.Held
+	o.noted = newest.Held != ""
 	if o.History == nil {
 		return nil
 	}
@@ -74,7 +77,7 @@ func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
 	if err := o.Deliver(ctx, issue); err != nil {
 		return err
 	}
-	o.current = b
+	o.current, o.waits = b, "" // it is asked again
 	o.publisher.metrics.published(b, "restored")
 	return nil
 }
@@ -159,12 +162,14 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 		if revision == o.pinned {
 			o.unpin()
 		}
-		o.release()
+		o.release(ctx)
 		return nil
-	case revision == o.accepted, previous == nil && o.unread == nil:
+	case revision == o.accepted, previous == nil && o.unread == nil && o.waits == "":
 		return nil
 	case o.held != nil && o.held.Revision == revision:
 		return o.held // it was asked about
+	case o.waits != "":
+		reason = fmt.Errorf("the publisher that led before held something back (revision %s)", o.waits)
 	case o.pinned != "":
 		reason = fmt.Errorf("revision %s was rolled back to", o.pinned)
 	case previous == nil:
@@ -178,15 +183,16 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 	if reason == nil {
 		return nil
 	}
-	return o.hold(&Held{Name: o.Name, Revision: revision, Since: now, Reason: reason.Error()})
+	return o.hold(ctx, &Held{Name: o.Name, Revision: revision, Since: now, Reason: reason.Error()})
 }
 
 // hold holds something back, and tells.
-func (o *outlet) hold(h *Held) error {
+func (o *outlet) hold(ctx context.Context, h *Held) error {
 	p := o.publisher
 	if o.held != nil && o.held.Revision == h.Revision && o.held.Reason == h.Reason {
 		return o.held
 	}
+	o.note(ctx, h.Revision) // before anybody is told, who may end this publisher
 	o.held = h
 	p.hold(o.Name, h)
 	p.metrics.count(o.Name, "held")
@@ -196,9 +202,24 @@ func (o *outlet) hold(h *Held) error {
 }
 
 // release forgets what was held: something else takes its place.
-func (o *outlet) release() {
-	o.held = nil
+func (o *outlet) release(ctx context.Context) {
+	if o.noted {
+		o.note(ctx, "")
+	}
+	o.held, o.waits = nil, ""
 	o.publisher.hold(o.Name, nil)
+}
+
+// note notes what is held back, "" for nothing, where another publisher finds it.
+func (o *outlet) note(ctx context.Context, revision string) {
+	if o.Hold == nil {
+		return
+	}
+	if err := o.Hold(ctx, revision); err != nil {
+		o.publisher.cfg.Logger.Error("what is held back is not noted: who is elected next does not know of it", "bundle", o.Name, "revision", revision, "error", err)
+		return
+	}
+	o.noted = revision != ""
 }
 
 // renumbered is an Issue that was just made under another serial. It is made of the same content, large
@@ -273,7 +294,7 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 	}
 	o.serial, o.current, o.base, o.unread, o.accepted = b.Serial(), b, nil, nil, ""
 	if result != "reissued" {
-		o.release()
+		o.release(ctx)
 	}
 	p.metrics.published(b, result)
 	p.wake()

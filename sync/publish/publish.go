@@ -55,6 +55,9 @@ type Bundle struct {
 	// Announce is told of a bundle before it is delivered; an error keeps it from being published. nil:
 	// nobody is told.
 	Announce func(context.Context, *bundle.Bundle) error
+	// Hold notes which revision is held back, "" for none, for whoever publishes in place of this
+	// Publisher; nil: nobody does.
+	Hold func(ctx context.Context, revision string) error
 	// History keeps what was published, for the next start and for Rollback; nil: nothing is kept.
 	History *History
 	// Local is for a bundle that does not leave the process: it is no file.
@@ -134,6 +137,7 @@ func New(cfg Config) *Publisher {
 type Newest struct {
 	Serial   int64
 	Revision string
+	Held     string // revision that they held back since; "" for none
 }
 
 // Restore publishes what History has of each bundle, if it may still be used, as it was: who follows
@@ -337,7 +341,7 @@ func (p *Publisher) publish(ctx context.Context, reissue bool) (delivered bool, 
 		}
 		var nobody *Held
 		if drafts[i], err = o.draft(now); errors.As(err, &nobody) {
-			_ = o.hold(nobody)
+			_ = o.hold(ctx, nobody)
 		} else if err != nil {
 			p.metrics.count(o.Name, "refused")
 			return false, err
