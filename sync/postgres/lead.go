@@ -188,10 +188,13 @@ func (l *Lease) check(ctx context.Context, conn *session) error {
 	return err
 }
 
-// Close gives the lease back, so that another publisher can be elected at once.
+// Close gives the lease back, so that another publisher can be elected at once. What is being done with
+// it is waited for: a session is nobody's to end while another uses it.
 func (l *Lease) Close() {
 	l.stop()
 	<-l.done
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.conn.disconnect()
 }
 

@@ -133,6 +133,27 @@ func TestPublicationsAreRecorded(t *testing.T) {
 }
 
 // A leader whose network is frozen: its connections stay open, and nothing comes through.
+// A publisher that ends while it publishes does not pull the session away from under that.
+func TestLeaseIsGivenBackWhenItIsNotInUse(t *testing.T) {
+	l := lead(t, candidate(t, database(t)))
+	begun, done := make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- l.fenced(t.Context(), func(ctx context.Context) error {
+			close(begun)
+			_, err := l.conn.one(ctx, "SELECT 1 FROM pg_sleep(0.2)")
+			return err
+		})
+	}()
+	<-begun
+	l.Close()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if err := l.Hold(t.Context(), "default", revision); !errors.Is(err, ErrNotLeader) {
+		t.Errorf("after that: %v", err)
+	}
+}
+
 // What is held back is found by who is elected next, until it is not any more, whatever is issued meanwhile.
 func TestWhatIsHeldBackIsNoted(t *testing.T) {
 	db := candidate(t, database(t))
