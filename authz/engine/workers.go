@@ -120,7 +120,12 @@ func (w *workers) queue(j *job) error {
 	case w.jobs <- j:
 		return nil
 	case <-late:
-		return authz.ErrOverloaded
+		select {
+		case w.jobs <- j: // it was the machine that stood still: somebody is free
+			return nil
+		default:
+			return authz.ErrOverloaded
+		}
 	case <-j.ctx.Done():
 		return j.ctx.Err()
 	case <-w.done:
