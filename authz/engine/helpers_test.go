@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/authz"
+	"github.com/pullgate/pullgate/authz/envoy"
+	"github.com/pullgate/pullgate/authz/reply"
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/bundle/index"
 	"github.com/pullgate/pullgate/policies"
@@ -364,3 +366,10 @@ func line(d *authz.Decision) string {
 
 // clockAt is a clock that stands still.
 func clockAt(at int64) func() time.Time { return func() time.Time { return time.Unix(at, 0) } }
+
+// answered is what Envoy gets for a decision, but for the decision's id: the bytes of the CheckResponse.
+func answered(r *authz.Request, d *authz.Decision) []byte {
+	anonymous := *d
+	anonymous.ID = "the-id"
+	return envoy.Encode(reply.For(r, &anonymous))
+}

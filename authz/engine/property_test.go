@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"testing"
@@ -223,6 +224,9 @@ func TestACachedAnswerEqualsAFreshOneAtEveryInstant(t *testing.T) {
 					want := fresh.Decide(context.Background(), r)
 					if diff := cmp.Diff(want, got, ignore); diff != "" {
 						rt.Fatalf("%s %s %s%s at %+d: fresh to cached:\n%s", r.Kind, r.Repository, r.Tag, r.Digest, clock-now, diff)
+					}
+					if a, b := answered(r, want), answered(r, got); !bytes.Equal(a, b) {
+						rt.Fatalf("%s %s %s%s at %+d: the fresh reply\n%q\nthe cached\n%q", r.Kind, r.Repository, r.Tag, r.Digest, clock-now, a, b)
 					}
 					if got.Code == authz.CodeInternalError {
 						rt.Fatal(got.Detail)

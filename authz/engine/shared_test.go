@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -274,6 +275,9 @@ func TestAnAnswerFromRedisEqualsAFreshOneAtEveryInstant(t *testing.T) {
 				want := fresh.Decide(context.Background(), q)
 				if diff := cmp.Diff(want, got, ignore); diff != "" {
 					rt.Fatalf("%s %s %s%s at %+d: fresh to %s:\n%s", q.Kind, q.Repository, q.Tag, q.Digest, at+s.skew-now, got.Cached, diff)
+				}
+				if a, b := answered(q, want), answered(q, got); !bytes.Equal(a, b) {
+					rt.Fatalf("%s %s %s%s at %+d: the fresh reply\n%q\nfrom %s\n%q", q.Kind, q.Repository, q.Tag, q.Digest, at+s.skew-now, a, got.Cached, b)
 				}
 				if got.Code == authz.CodeInternalError {
 					rt.Fatal(got.Detail)

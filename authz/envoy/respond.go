@@ -38,6 +38,9 @@ const (
 // overwriteIfExistsOrAdd is HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD.
 const overwriteIfExistsOrAdd = 2
 
+// Encode says a Reply as Envoy gets it: an encoded CheckResponse.
+func Encode(p *reply.Reply) []byte { return encode(nil, p) }
+
 // encode appends a Reply as a CheckResponse. Only an allow has status 0; an answer that
 // pullgate writes itself is a denied reply, whatever its HTTP status. Never an error_response:
 // with failure_mode_allow it would let the request through. What Envoy would not take, text
