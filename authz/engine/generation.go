@@ -182,12 +182,7 @@ func (g *generation) Named(id string, t *authz.Target, at int64) bool {
 		return false
 	}
 	res := &t.Resource
-	return names(c.products, res.Product, at) || names(c.repositories, res.Repository, at)
-}
-
-func names(table map[string]int64, name string, at int64) bool {
-	until, ok := table[name]
-	return ok && name != "" && at < until
+	return c.names(c.products, res.Product, at) || c.names(c.repositories, res.Repository, at)
 }
 
 // Repositories returns the repositories of the index that a license of the customer or a Public
@@ -205,9 +200,7 @@ func (g *generation) Repositories(reg authz.Registry, id string) []string {
 	var list []string
 	for repo := range g.index.Repositories(reg.ID) {
 		name := repo.Name()
-		_, product := c.products[repo.Product()]
-		_, byName := c.repositories[name]
-		if all || product || byName || open != nil && member(open, name) != nil {
+		if all || c.everNames(c.products, repo.Product()) || c.everNames(c.repositories, name) || open != nil && member(open, name) != nil {
 			list = append(list, name)
 		}
 	}
@@ -244,20 +237,16 @@ func (g *generation) grants(in *authz.Input) int {
 	if err != nil || c == nil {
 		return 0
 	}
-	res := &in.Target.Resource
-	return length(c.doc, "products", res.Product) + length(c.doc, "repositories", res.Repository)
+	byProduct, _ := c.products.grants(in.Target.Resource.Product)
+	byName, _ := c.repositories.grants(in.Target.Resource.Repository)
+	return length(byProduct) + length(byName)
 }
 
-// length is that of the list at table.name in a customer's document, 0 when there is none.
-func length(doc ast.Object, table, name string) int {
-	byName, _ := member(doc, table).(ast.Object)
-	if byName == nil || name == "" {
+func length(list *ast.Array) int {
+	if list == nil {
 		return 0
 	}
-	if list, ok := member(byName, name).(*ast.Array); ok {
-		return list.Len()
-	}
-	return 0
+	return list.Len()
 }
 
 // Visible asks which candidates may be seen.

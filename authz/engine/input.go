@@ -25,10 +25,14 @@ var keyTerms = func(words ...string) map[string]*ast.Term {
 	"method", "address",
 	"version", "order", "channel", "released", "counts_from", "withdrawn_at", "except", "requires", "retires_at", "revoked_at", "boundaries",
 	"allow", "code", "license", "grant", "message", "until", "ends", "expiring_from", "warnings", "headers", "enforcement", "name", "value", "to",
-	"products", "repositories", "empty", "clocks", "replaced",
+	"banned", "hash", "id", "labels", "licenses", "products", "repositories",
+	"features", "grace", "public_reason", "replaced", "revoked", "starts", "suspended", "terminates", "type", "updates", "zone",
+	"channels", "clocks", "constraint", "empty", "held", "keep", "patterns", "ranges",
 	// values that most inputs have
 	"manifest", "blob", "tags", "referrers", "catalog", "ping", "pull", "list",
 	"jwt", "mtls", "anonymous", "ext_authz", "http", "cli", "GET", "HEAD", "stable",
+	// and most license data
+	"never", "enforce", "warn", "observe", "subscription", "perpetual", "trial", "UTC",
 )
 
 func keyTerm(word string) *ast.Term {

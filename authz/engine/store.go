@@ -30,8 +30,8 @@ const (
 	rulesDir      = "pullgate/rules"
 )
 
-// hotCustomers bounds the parsed customer documents that are kept, in bytes of their JSON;
-// parsed they take some ten to twenty times as much.
+// hotCustomers bounds the customer documents that are kept with what was read of them, in bytes of their JSON;
+// what was read takes some ten to twenty times as much.
 const hotCustomers = 4 << 20
 
 // store answers the policy's reads of `data` from the verified bytes of a bundle. Customers
@@ -150,15 +150,6 @@ func differing(before, after *bundle.Object) (gone, added []*bundle.Section) {
 	return gone, added
 }
 
-// customer is one customer's document, parsed.
-type customer struct {
-	doc  ast.Object
-	term *ast.Term // of doc
-	// products and repositories that a grant which is not empty names, with the instant from
-	// which none of those grants counts any more (their licenses replaced by others).
-	products, repositories map[string]int64
-}
-
 // blob finds a customer's JSON.
 func (s *store) blob(id string) (blob, bool) {
 	if b, ok := s.edited[id]; ok {
@@ -179,7 +170,7 @@ func (s *store) with(edited map[string]blob) *store {
 	return &out
 }
 
-// customer returns a parsed customer document, nil when there is none of that id.
+// customer returns a customer's document, nil when there is none of that id.
 func (s *store) customer(id string) (*customer, error) {
 	b, ok := s.blob(id)
 	if !ok {
@@ -192,61 +183,12 @@ func (s *store) customer(id string) (*customer, error) {
 	if c, ok := hot.get(id); ok {
 		return c, nil
 	}
-	v, err := ast.ValueFromReader(bytes.NewReader(b.json))
+	c, err := openCustomer(b.json)
 	if err != nil {
-		return nil, fmt.Errorf("customer %s: %w", id, err)
-	}
-	doc, ok := v.(ast.Object)
-	if !ok {
-		return nil, fmt.Errorf("customer %s: not an object", id)
-	}
-	c := &customer{doc: doc, term: ast.NewTerm(doc)}
-	if c.products, err = named(doc, "products"); err != nil {
-		return nil, fmt.Errorf("customer %s: %w", id, err)
-	}
-	if c.repositories, err = named(doc, "repositories"); err != nil {
 		return nil, fmt.Errorf("customer %s: %w", id, err)
 	}
 	hot.put(id, c, len(b.json))
 	return c, nil
-}
-
-// named reads which names of a customer's grant table stand for something, and until when.
-func named(doc ast.Object, table string) (map[string]int64, error) {
-	grants, ok := member(doc, table).(ast.Object)
-	if !ok {
-		return nil, nil
-	}
-	out := make(map[string]int64, grants.Len())
-	err := grants.Iter(func(k, v *ast.Term) error {
-		name, ok := k.Value.(ast.String)
-		list, isList := v.Value.(*ast.Array)
-		if !ok || !isList {
-			return fmt.Errorf("%s: not lists of grants by name", table)
-		}
-		for i := range list.Len() {
-			g, ok := list.Elem(i).Value.(ast.Object)
-			if !ok {
-				return fmt.Errorf("%s.%s: not a grant", table, name)
-			}
-			if empty, ok := member(g, "empty").(ast.Boolean); ok && bool(empty) {
-				continue
-			}
-			clocks, ok := member(g, "clocks").(ast.Object)
-			if !ok {
-				return fmt.Errorf("%s.%s: a grant without clocks", table, name)
-			}
-			replaced, err := instant(member(clocks, "replaced"))
-			if err != nil {
-				return fmt.Errorf("%s.%s: replaced: %w", table, name, err)
-			}
-			if last, ok := out[string(name)]; !ok || replaced > last {
-				out[string(name)] = replaced
-			}
-		}
-		return nil
-	})
-	return out, err
 }
 
 type transaction struct{}
@@ -296,7 +238,11 @@ func (s *store) read(p storage.Path) (ast.Value, error) {
 		if err != nil || c == nil {
 			return nil, err
 		}
-		return walk(c.doc, p[3:]), nil
+		doc, err := c.Term()
+		if err != nil {
+			return nil, fmt.Errorf("customer %s: %w", p[2], err)
+		}
+		return walk(doc.Value, p[3:]), nil
 	}
 	dir := strings.Join(p, "/")
 	for n, at := len(p), dir; n > 0; n-- {
@@ -331,7 +277,11 @@ func (s *store) assemble(dir string) (ast.Value, error) {
 			if err != nil {
 				return nil, err
 			}
-			all.Insert(ast.StringTerm(id), ast.NewTerm(c.doc))
+			doc, err := c.Term()
+			if err != nil {
+				return nil, fmt.Errorf("customer %s: %w", id, err)
+			}
+			all.Insert(ast.StringTerm(id), doc)
 		}
 		return all, nil
 	}

@@ -123,24 +123,31 @@ func TestStoreRefusesWrites(t *testing.T) {
 func TestStoreRefusesBrokenData(t *testing.T) {
 	for _, doc := range []string{`1`, `{"products":{"app":{}}}`, `{"products":{"app":[1]}}`, `{"products":{"app":[{"empty":false}]}}`, `{"repositories":{"r":[{"clocks":{"replaced":"x"},"empty":false}]}}`} {
 		s := storeOf(t, map[string][]byte{"pullgate/customers/data.json": []byte(`{"a":` + doc + `}`)})
-		if _, err := s.customer("a"); err == nil {
+		c, err := s.customer("a")
+		if err == nil {
+			_, _, err = c.until(c.products, "app")
+		}
+		if err == nil {
+			_, _, err = c.until(c.repositories, "r")
+		}
+		if err == nil {
 			t.Errorf("customer %s is taken", doc)
 		}
 	}
 }
 
 func TestACustomerIsNamedUntilReplaced(t *testing.T) {
-	const doc = `{"products":{
-		"app":[{"empty":true,"clocks":{"replaced":"never"}},{"empty":false,"clocks":{"replaced":100}},{"empty":false,"clocks":{"replaced":50}}],
-		"none":[{"empty":true,"clocks":{"replaced":"never"}}]},
-		"repositories":{"r":[{"empty":false,"clocks":{"replaced":"never"}}]}}`
+	const doc = `{"products":{` +
+		`"app":[{"clocks":{"replaced":"never"},"empty":true},{"clocks":{"replaced":100},"empty":false},{"clocks":{"replaced":50},"empty":false}],` +
+		`"none":[{"clocks":{"replaced":"never"},"empty":true}]},` +
+		`"repositories":{"r":[{"clocks":{"replaced":"never"},"empty":false}]}}`
 	s := storeOf(t, map[string][]byte{"pullgate/customers/data.json": []byte(`{"a":` + doc + `}`)})
 	c, err := s.customer("a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, row := range []struct {
-		table map[string]int64
+		table *record
 		name  string
 		at    int64
 		want  bool
@@ -152,7 +159,7 @@ func TestACustomerIsNamedUntilReplaced(t *testing.T) {
 		{c.products, "r", 0, false},
 		{c.repositories, "r", 1 << 60, true},
 	} {
-		if got := names(row.table, row.name, row.at); got != row.want {
+		if got := c.names(row.table, row.name, row.at); got != row.want {
 			t.Errorf("%q at %d: %v", row.name, row.at, got)
 		}
 	}
