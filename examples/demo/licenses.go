@@ -120,8 +120,8 @@ func (s *stage) shorten(ctx context.Context) error {
 		return err
 	}
 	for strings.Count(s.sidecar.Output(), "bundle active") == before {
-		if time.Since(started) > 5*time.Second {
-			return fmt.Errorf("an edit of acme.yaml is not active after 5s:\n%s", s.sidecar.Output())
+		if time.Since(started) > 30*time.Second {
+			return fmt.Errorf("an edit of acme.yaml is not active after 30s:\n%s", s.sidecar.Output())
 		}
 		select {
 		case <-ctx.Done():

@@ -69,7 +69,7 @@ func newStage(ctx context.Context, pullgate string) (_ *stage, err error) {
 	if s.certs, err = peers.NewCertificates(s.dir, "127.0.0.1", "localhost"); err != nil {
 		return nil, err
 	}
-	s.https = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.certs.Pool}}}
+	s.https = &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.certs.Pool}}}
 	for _, start := range []func(context.Context) error{s.startRegistry, s.pushImages, s.writeLicenses, s.startPullgate, s.startEnvoy, s.awaitReady} {
 		if err := start(ctx); err != nil {
 			return nil, err
@@ -225,7 +225,7 @@ func (s *stage) records(ctx context.Context, since time.Time, repository string)
 	}
 	_ = mark.Body.Close()
 	id := mark.Header.Get("x-pullgate-decision")
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
 		url := fmt.Sprintf("http://%s/v1/decisions?limit=1000&since=%s", s.sidecar.Admin, since.UTC().Format(time.RFC3339Nano))

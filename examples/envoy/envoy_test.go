@@ -2,6 +2,7 @@ package envoy_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -380,7 +381,7 @@ func TestAccessLogNamesTheDecision(t *testing.T) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	var data []byte
-	for len(data) == 0 {
+	for !bytes.HasSuffix(data, []byte("\n")) {
 		select {
 		case <-tick.C:
 			data, _ = os.ReadFile(log)

@@ -92,7 +92,7 @@ func load(t *testing.T, args ...string) (p report) {
 
 func TestEveryOutcomeIsCounted(t *testing.T) {
 	addr, seen := serve(t)
-	p := load(t, append(files(t, "GET /yes\nGET /no\nGET /hole\nGET /stall\n"), "--addr", addr, "--count", "80", "--zipf", "0", "--timeout", "50ms")...)
+	p := load(t, append(files(t, "GET /yes\nGET /no\nGET /hole\nGET /stall\n"), "--addr", addr, "--count", "80", "--zipf", "0", "--timeout", "200ms")...)
 	for _, outcome := range []string{"ok", "denied 403", "no status", "error DeadlineExceeded"} {
 		if p.Answers[outcome] == 0 {
 			t.Errorf("no %q in %v", outcome, p.Answers)

@@ -240,13 +240,13 @@ type persistent struct {
 func (p *persistent) send(ctx context.Context, method, target string) (*http.Response, []byte, error) {
 	for range 2 {
 		if p.conn == nil {
-			conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", p.addr)
+			conn, err := (&net.Dialer{Timeout: time.Minute}).DialContext(ctx, "tcp", p.addr)
 			if err != nil {
 				return nil, nil, err
 			}
 			p.conn, p.r = conn, bufio.NewReader(conn)
 		}
-		_ = p.conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = p.conn.SetDeadline(time.Now().Add(time.Minute))
 		_, err := fmt.Fprintf(p.conn, "%s %s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\nAuthorization: Basic %s\r\n\r\n", method, target, p.addr,
 			base64.StdEncoding.EncodeToString([]byte(account.Username+":"+account.Password)))
 		if err == nil {

@@ -205,7 +205,7 @@ func TestChildEndsWithItsParentAndNotBefore(t *testing.T) {
 	if pid == "" {
 		t.Fatal("the helper started no child")
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {

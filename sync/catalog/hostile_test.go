@@ -134,7 +134,7 @@ func TestSlowRepositoryHasItsTime(t *testing.T) {
 		r.image("acme/slow", fmt.Sprint(i), "2026-01-01T00:00:00Z", fmt.Sprintf("1.0.%d", i))
 	}
 	r.image("acme/app", "x", "", "1.0.0")
-	wait := 50 * time.Millisecond
+	wait := 200 * time.Millisecond
 	r.misbehave(func(w http.ResponseWriter, req *http.Request) bool {
 		if strings.HasPrefix(req.URL.Path, "/v2/acme/slow/manifests") {
 			time.Sleep(wait)
@@ -142,11 +142,11 @@ func TestSlowRepositoryHasItsTime(t *testing.T) {
 		return false
 	})
 	s := open(t)
-	res, err := r.crawler(func(c *Config) { c.Parallel, c.MaxTime = 2, 400*time.Millisecond }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app", "acme/slow"}})
+	res, err := r.crawler(func(c *Config) { c.Parallel, c.MaxTime = 2, 2*time.Second }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app", "acme/slow"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if app, slow := res.Repositories[0], res.Repositories[1]; app.Outcome != Taken || slow.Outcome != Kept || slow.Failure.Reason != Slow || !strings.Contains(slow.Failure.Error(), "more than 400ms") {
+	if app, slow := res.Repositories[0], res.Repositories[1]; app.Outcome != Taken || slow.Outcome != Kept || slow.Failure.Reason != Slow || !strings.Contains(slow.Failure.Error(), "more than 2s") {
 		t.Fatalf("%+v", res.Repositories)
 	}
 	before := r.requests("GET /v2/acme/slow/manifests/")
@@ -171,7 +171,7 @@ func TestSlowRepositoryHasItsTime(t *testing.T) {
 		fmt.Fprintf(w, `{"tags":["t%d"]}`, n)
 		return true
 	})
-	res, err = r.crawler(func(c *Config) { c.MaxTime = 300 * time.Millisecond }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/slow"}})
+	res, err = r.crawler(func(c *Config) { c.MaxTime = time.Second }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/slow"}})
 	if err != nil || res.Repositories[0].Failure == nil || res.Repositories[0].Failure.Reason != Slow {
 		t.Fatalf("%v %+v", err, res)
 	}

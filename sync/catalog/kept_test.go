@@ -150,7 +150,7 @@ func TestDrippingAnswerEnds(t *testing.T) {
 			}
 		}
 	})
-	result, err := r.crawler(func(c *Config) { c.Timeout = 50 * time.Millisecond }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app"}})
+	result, err := r.crawler(func(c *Config) { c.Timeout = time.Second }).Crawl(t.Context(), s, Targets{Repositories: []string{"acme/app"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func TestASnapshotSaysWhenItsNewestChangeWasSaved(t *testing.T) {
 		func() { must(t, os.RemoveAll(dir+"/sub")) },
 		func() { write(t, dir+"/rules/r.rego", "package vendor.r\n") },
 	} {
-		before := time.Now().Add(-10 * time.Millisecond) // the file system's clock ticks
+		before := time.Now().Add(-100 * time.Millisecond) // the file system's clock ticks
 		edit()
 		if at := load(); at.Before(before) || at.After(time.Now()) {
 			t.Errorf("saved %v, want between %v and now", at, before)
