@@ -90,7 +90,7 @@ func (f *Failure) Remedy() string {
 	case Expired:
 		return "let the publisher issue a new one, or, if this machine's clock is ahead, set it"
 	case Refused:
-		return "it may be of a newer pullgate; the log says why"
+		return "it may be of a newer pullgate: then update this one; the log says why"
 	}
 	return "check the address, the network and the certificate; it is asked again"
 }
@@ -119,6 +119,7 @@ func failed(source string, err error) *Failure {
 		{errFuture, Future},
 		{errExpired, Expired},
 		{errRefused, Refused},
+		{bundle.ErrNewer, Refused},
 	} {
 		if errors.Is(err, known.err) {
 			f.Reason = known.reason

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -147,6 +148,7 @@ func TestWrongAnswersAreRefused(t *testing.T) {
 		{"cut", file(good[:len(good)-20]), Garbage, "the file ends early"},
 		{"bytes appended", file(append(bytes.Clone(made(t, 6)), 'x')), Garbage, "bytes after the end of the file"},
 		{"an altered file", file(packed(flip(unpacked(t, made(t, 6)), len(raw)-1024-512))), Garbage, "not what was signed"},
+		{"a newer format", file(packed(bytes.Replace(raw, []byte(`"format":1`), []byte(`"format":2`), 1))), Refused, "update it before the publisher"},
 		{"a bomb of zeros", file(packed(make([]byte, 64<<20))), Garbage, ""},
 		{"a bomb of content", file(made(t, 6, func(c *bundle.Content) { c.Files["index.bin"] = make([]byte, 9<<20) })), TooLarge, "index.bin has 9437184 bytes"},
 		{"a huge body, announced", func(w http.ResponseWriter, _ *http.Request) {
@@ -359,5 +361,12 @@ func TestFileSource(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.expect(NotFound, 6)
+		if err := syscall.Mkfifo(path, 0o600); err != nil { // whoever opens it waits for a writer
+			t.Fatal(err)
+		}
+		r.expect(NotFound, 6)
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

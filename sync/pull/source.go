@@ -2,6 +2,7 @@ package pull
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -90,20 +91,28 @@ func (s *fileSource) String() string { return s.raw }
 // the one that was read: file systems stamp coarsely.
 const restless = 2 * time.Second
 
-// ask does not wait: looking costs nothing.
-func (s *fileSource) ask(_ context.Context, tag string, _ time.Duration) (*answer, error) {
+// ask does not wait: looking costs nothing. What is opened is what is looked at, and opening it never
+// waits, as it would for the other end of a pipe.
+func (s *fileSource) ask(_ context.Context, tag string, _ time.Duration) (a *answer, err error) {
 	path := s.path
-	info, err := os.Stat(path) // follows links, so that a swapped one counts
+	f, info, err := open(path) // follows links, so that a swapped one counts
 	if err == nil && info.IsDir() {
+		_ = f.Close()
 		path = filepath.Join(path, s.name+".tar.gz")
-		info, err = os.Stat(path)
-	}
-	if os.IsNotExist(err) {
-		return nil, &Failure{NotFound, s.raw, err}
+		f, info, err = open(path)
 	}
 	switch {
+	case os.IsNotExist(err):
+		return nil, &Failure{NotFound, s.raw, err}
 	case err != nil:
 		return nil, err
+	}
+	defer func() {
+		if a == nil || a.unchanged {
+			_ = f.Close()
+		}
+	}()
+	switch {
 	case !info.Mode().IsRegular():
 		return nil, &Failure{NotFound, s.raw, fmt.Errorf("%s is no regular file", path)}
 	case info.Size() > s.max:
@@ -119,9 +128,18 @@ func (s *fileSource) ask(_ context.Context, tag string, _ time.Duration) (*answe
 	if stamp != "" && stamp == tag {
 		return &answer{unchanged: true}, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
 	return &answer{body: &limited{ReadCloser: f, left: s.max}, tag: stamp}, nil
+}
+
+// open opens what may be no regular file, and says what it is.
+func open(path string) (*os.File, os.FileInfo, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, errors.Join(err, f.Close())
+	}
+	return f, info, nil
 }
