@@ -37,6 +37,7 @@ type delivery struct {
 	issue  *publish.Issue
 	there  bool   // it was written
 	failed string // why the last attempt to write it, or to look, failed; "" when it did not
+	taken  bool   // so that somebody has to help: see publish.ErrTaken
 }
 
 func newOutput(what string, place publish.Place, move publish.Move, metrics *outputMetrics) *output {
@@ -140,7 +141,7 @@ func (o *output) done(name string, w *delivery, result string, err error) (news 
 	if w.failed != text || err == nil && result != "" {
 		news = cmp.Or(result, "written")
 	}
-	w.failed, w.there = text, w.there || err == nil
+	w.failed, w.there, w.taken = text, w.there || err == nil, errors.Is(err, publish.ErrTaken)
 	if now := o.newest[name]; now != w { // something newer was offered meanwhile
 		now.failed = text
 		return news
@@ -173,6 +174,18 @@ func (o *output) idle() bool {
 		}
 	}
 	return true
+}
+
+// taken says whether something is there that nobody but a person may remove.
+func (o *output) taken() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, w := range o.newest {
+		if w.taken {
+			return true
+		}
+	}
+	return false
 }
 
 // outputMetrics are those of all outputs.

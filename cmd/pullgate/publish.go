@@ -336,6 +336,9 @@ func (pub *publisher) waitOnce(ctx context.Context) error {
 		if len(pub.compiled.publisher.Held()) > 0 {
 			return errNo // it is in the log
 		}
+		if slices.ContainsFunc(pub.outputs, (*output).taken) {
+			return errNo // likewise
+		}
 		if err := pub.status.hopeless(); err != nil {
 			return err
 		}

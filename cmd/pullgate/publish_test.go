@@ -297,7 +297,16 @@ func TestPublishOnceWritesAndEnds(t *testing.T) {
 	if code, stdout, stderr := once(t, "bundle", "verify", "--key-file", v.path("release.pub"), filepath.Join(out, "default.tar.gz")); code != exitYes {
 		t.Fatal(stdout, stderr)
 	}
-	// What is refused ends it with 1.
+	// Something newer that is there already stays, and ends it with 1.
+	newer := []string{"bundle", "build", "--licenses", v.path("licenses"), "--data", v.path("publisher"), "--signing-key", v.path("release.key"), "--serial", "9000000000000"}
+	if code, _, stderr := once(t, append(newer, "--out", filepath.Join(out, "default.tar.gz"))...); code != exitYes {
+		t.Fatal(stderr)
+	}
+	if code := run(ctx, args, nil, &stdout, &stderr); code != exitNo || !strings.Contains(stderr.String(), "serial 9000000000000 is there") {
+		t.Fatalf("%d\n%s", code, stderr.String())
+	}
+	v.must(os.RemoveAll(out))
+	// So does what is refused.
 	v.write("licenses/license.yaml", "kind: License\nid: acme-app\n", 0o644)
 	v.must(os.RemoveAll(v.path("publisher")))
 	if code := run(ctx, args, nil, &stdout, &stderr); code != exitNo {
