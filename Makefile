@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help tools build test lint race bench microbench fuzz demo demo-split clients peers clean
+.PHONY: help tools build test lint race soak bench microbench fuzz demo demo-split clients peers clean
 
 # The same settings for every command, so that all share one build cache. -trimpath also makes
 # it independent of where the clone lies; the version is stamped by -X, not from git.
@@ -60,6 +60,11 @@ microbench: ## Go benchmarks, COUNT runs each, as benchstat prints them: BENCH=r
 	@mkdir -p .bench
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m $(PKG) | tee .bench/latest.txt
 	@"$$($(peers) path benchstat)" .bench/latest.txt
+
+DURATION ?= 1h
+soak: build ## pullgate for an hour under load, while bundles change, Redis goes and returns: no wrong answer, nothing grows (DURATION=10m ARGS="--rate 1000")
+	@$(peers) install redis
+	@go run ./examples/soak --duration $(DURATION) $(ARGS)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME

@@ -70,6 +70,7 @@ var mayImport = map[string][]string{
 	"examples/split":   {"examples/envoy", "examples/peers"},
 	"examples/clients": {"examples/envoy", "examples/peers"},
 
+	"examples/soak":       {"bundle/license", "examples/load/drive", "examples/peers"},
 	"examples/load/drive": nil,
 	"examples/load":       {"examples/load/drive"},
 	"examples/bench": {

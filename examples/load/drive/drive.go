@@ -39,6 +39,10 @@ type Config struct {
 	Rate        float64       // requests a second of an open loop; 0 is a closed loop
 	Count       int           // ends after so many requests
 	Duration    time.Duration // ends after this time
+
+	// Check, when it is set, is told of each answer: to which of Requests, when that was sent, and the
+	// outcome as in Result.Answers. It is called concurrently.
+	Check func(request int, sent time.Time, outcome string)
 }
 
 // Result is what came back.
@@ -214,6 +218,7 @@ func (d *Driver) ask(t *tally, conn, i int, from time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.cfg.Timeout)
 	defer cancel()
 	var a answer
+	sent := time.Now()
 	err := d.conns[conn%len(d.conns)].Invoke(ctx, method, d.cfg.Requests[i%len(d.cfg.Requests)], &a)
 	t.took(time.Since(from))
 	if err != nil {
@@ -224,6 +229,9 @@ func (d *Driver) ask(t *tally, conn, i int, from time.Time) {
 		a.outcome = "error " + code.String()
 	}
 	t.count(a.outcome)
+	if d.cfg.Check != nil {
+		d.cfg.Check(i%len(d.cfg.Requests), sent, a.outcome)
+	}
 }
 
 // tally is what one sender has seen.
