@@ -31,6 +31,50 @@ func issued(t *testing.T, versions string) (*Issue, *bundle.KeyRing) {
 
 func leads(ctx context.Context, step func(context.Context) error) error { return step(ctx) }
 
+// At every moment there is a whole file at the name, so that it does not matter when a publisher is killed:
+// a new file takes the place of the old one. In the middle of a write nobody can be killed for sure.
+func TestFilesAreReplacedWhole(t *testing.T) {
+	first, ring := issued(t, "all")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "default.tar.gz")
+	d := &Directory{Path: dir, Ring: ring}
+	second := *first
+	second.File = append(bytes.Clone(first.File), 0) // anything else
+	for name, put := range map[string]func(issue *Issue) error{
+		"directory": func(issue *Issue) error { return d.Put(t.Context(), issue, leads) },
+		"history":   func(issue *Issue) error { return writeFile(path, issue.File, 0o600) },
+	} {
+		if err := put(first); err != nil {
+			t.Fatal(name, err)
+		}
+		old, err := os.Open(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer old.Close()
+		if name == "directory" { // what is there is older
+			if err := os.Truncate(path, 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		was, err := old.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = put(&second)
+		now, err := os.Stat(path)
+		if err != nil || os.SameFile(was, now) {
+			t.Errorf("%s: written over: %v", name, err)
+		}
+		if file, err := os.ReadFile(path); err != nil || !bytes.Equal(file, second.File) {
+			t.Errorf("%s: %d bytes, %v", name, len(file), err)
+		}
+		if left, err := filepath.Glob(filepath.Join(dir, "*new*")); err != nil || len(left) > 0 {
+			t.Errorf("%s: left behind: %v %v", name, left, err)
+		}
+	}
+}
+
 // What another key has signed may be newer, and is not for this publisher to judge; what nobody can
 // read is put right.
 func TestDirectoryReplacesNothingOfAnotherKey(t *testing.T) {
