@@ -78,7 +78,7 @@ func TestAdminPortReadsNothingToAForeignPage(t *testing.T) {
 		t.Errorf("a login elsewhere: %d %s", status, text)
 	}
 	// As a health check of HTTP/1.0 asks.
-	conn, err := net.DialTimeout("tcp", s.admin, time.Second)
+	conn, err := net.DialTimeout("tcp", s.admin, patience)
 	v.must(err)
 	defer conn.Close()
 	_, err = io.WriteString(conn, "GET /readyz HTTP/1.0\r\n\r\n")

@@ -200,7 +200,7 @@ func TestListsAndSingleChecksAgree(t *testing.T) {
 	for _, rules := range []bool{false, true} {
 		t.Run(map[bool]string{false: "licenses", true: "licenses and rules"}[rules], func(t *testing.T) {
 			a := newAgreement(t)
-			rapid.Check(t, func(rt *rapid.T) {
+			untilItShows(t, func() error { return a.tooLittle(rules) }, func(rt *rapid.T) {
 				v := &randomVendor{t: rt}
 				v.draw()
 				if rules {
@@ -209,7 +209,6 @@ func TestListsAndSingleChecksAgree(t *testing.T) {
 				a.agree(rt, v)
 			})
 			t.Logf("%d lists, %d of them refused, %d catalogs, %d referrers listed; %v", a.lists, a.denied, a.catalogs, a.referrer, a.codes)
-			a.showsEnough(t, rules)
 		})
 	}
 }
@@ -231,10 +230,27 @@ func vendors(t *testing.T, n int) {
 	})
 }
 
-// showsEnough fails when the vendors were too poor to show anything.
-func (a *agreement) showsEnough(t *testing.T, rules bool) {
+// untilItShows checks a property, and once more while what was drawn is too little to show something: by
+// chance that happens, but not again and again.
+func untilItShows(t *testing.T, tooLittle func() error, property func(*rapid.T)) {
+	t.Helper()
+	for range 10 {
+		if rapid.Check(t, property); t.Failed() {
+			return
+		}
+		err := tooLittle()
+		if err == nil {
+			return
+		}
+		t.Logf("once more: %v", err)
+	}
+	t.Errorf("the vendors are too poor: %v", tooLittle())
+}
+
+// tooLittle says whether the vendors were too poor to show anything.
+func (a *agreement) tooLittle(rules bool) error {
 	if agreeVendors < 25 {
-		return
+		return nil
 	}
 	want := []authz.Code{
 		authz.CodeOK, authz.CodeGrace, authz.CodeKeptVersion, authz.CodePublic, authz.CodeAnonymous, authz.CodeKeyScope, authz.CodeCustomerBanned, authz.CodeNoLicense,
@@ -250,12 +266,10 @@ func (a *agreement) showsEnough(t *testing.T, rules bool) {
 			seen++
 		}
 	}
-	if seen < len(want)*3/4 {
-		t.Errorf("the vendors came to %d of %d codes", seen, len(want))
+	if seen < len(want)*3/4 || a.denied == 0 || a.denied > a.lists*9/10 || a.referrer == 0 {
+		return fmt.Errorf("%d of %d codes, %d of %d lists refused, %d referrers listed", seen, len(want), a.denied, a.lists, a.referrer)
 	}
-	if a.denied == 0 || a.denied > a.lists*9/10 || a.referrer == 0 {
-		t.Errorf("%d of %d lists refused, %d referrers listed", a.denied, a.lists, a.referrer)
-	}
+	return nil
 }
 
 // agree checks one vendor.

@@ -150,10 +150,10 @@ func (a *attacked) once(x tried) tale {
 	a.mu.Lock()
 	a.seen = nil
 	a.mu.Unlock()
-	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: &tls.Config{RootCAs: a.certs.Pool, ServerName: "127.0.0.1"}}).DialContext(a.Context(), "tcp", a.addr)
+	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: &tls.Config{RootCAs: a.certs.Pool, ServerName: "127.0.0.1"}}).DialContext(a.Context(), "tcp", a.addr)
 	a.must(err)
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	// Envoy may answer before it has read everything, and hang up.
 	go func() { _, _ = io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"+x.body) }()
 	var got tale

@@ -89,7 +89,7 @@ func (a *attacked) resetStreams() {
 		if got := conn.ConnectionState().NegotiatedProtocol; got != "h2" {
 			a.Fatalf("Envoy speaks %q", got)
 		}
-		_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(patience))
 		ended := make(chan struct{})
 		go func() { _, _ = io.Copy(io.Discard, conn); close(ended) }()
 		block := headerBlock(a.addr, "/v2/acme/app/manifests/2.0.0", a.user)
@@ -110,11 +110,7 @@ func (a *attacked) resetStreams() {
 	if sent < 100 {
 		a.Errorf("only %d requests were sent and reset", sent)
 	}
-	started := time.Now()
-	a.works("after resets")
-	if took := time.Since(started); took > 10*time.Second {
-		a.Errorf("two requests took %s after resets", took)
-	}
+	a.works("after resets") // within patience
 	if code, body := a.get("/readyz"); code != http.StatusOK {
 		a.Errorf("/readyz after resets: %d %s", code, body)
 	}

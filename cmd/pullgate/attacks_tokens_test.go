@@ -203,31 +203,56 @@ func (a *attacked) goOnAfterTheEnd() {
 // often. Who asks without a key, or has one, does not notice.
 func (a *attacked) guessKeys() {
 	a.Helper()
+	const window = time.Minute
 	counted := a.metric(`pullgate_bad_keys_total{counter="own",result="answered"}`)
 	if counted == 0 || counted > badKeys-5 {
 		a.Fatalf("%d bad keys were counted before", counted)
 	}
+	// The minute begins with the first bad key. What took longer, on a busy machine, is tried again in another.
+	began, wrong := a.started, []string{"no minute was long enough"}
+	for range 5 {
+		if time.Since(began) < window/2 {
+			if found := a.guess(counted); time.Since(began) < window {
+				wrong = found
+				break
+			}
+		}
+		a.Logf("the next minute: %s are over", time.Since(began))
+		time.Sleep(window)
+		counted, began = 0, time.Now()
+	}
+	for _, text := range wrong {
+		a.Error(text)
+	}
+	a.works("from the address of somebody who guesses")
+	a.allowed("with a token", tried{target: manifest140, authorization: "Bearer " + a.token()})
+}
+
+// guess tries more keys than an address may in the minute in which so many were counted before, and says
+// what was wrong if it did not take longer.
+func (a *attacked) guess(counted int) (wrong []string) {
+	a.Helper()
 	guessed := 0
 	for ; guessed <= badKeys; guessed++ {
-		a.refused("anybody", tried{target: "/v2/"}, http.StatusUnauthorized)
+		if guessed%8 == 0 {
+			a.refused("anybody", tried{target: "/v2/"}, http.StatusUnauthorized)
+		}
 		guess := basic("acme", fmt.Sprintf("%s%06d", a.key[:len(a.key)-6], guessed))
 		if a.refused("a guess", tried{target: []string{"/v2/", manifest140}[guessed%2], authorization: guess}, http.StatusUnauthorized, http.StatusTooManyRequests).status == http.StatusTooManyRequests {
 			break
 		}
 	}
-	// The minute began with the first bad key of these tests.
-	if guessed > badKeys || counted+guessed != badKeys && time.Since(a.started) < time.Minute {
-		a.Errorf("%d guesses were answered after %d bad keys, want %d together", guessed, counted, badKeys)
+	if counted+guessed != badKeys {
+		wrong = append(wrong, fmt.Sprintf("%d guesses were answered after %d bad keys, want %d together", guessed, counted, badKeys))
 	}
 	parts := strings.Split(a.token(), ".")
 	forged := parts[0] + "." + base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"acme"}`)) + "." + parts[2]
 	for _, authorization := range []string{basic("acme", "pg_guess"), basic("mill", a.key[:len(a.key)-1]), basic(a.key, "guess"), "Digest guess", "Bearer " + forged} {
-		got := a.refused("a guess too much", tried{target: manifest140, authorization: authorization}, http.StatusTooManyRequests)
-		if got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
-			a.Errorf("a guess too much: %v", got.header)
+		got := a.refused("a guess too much", tried{target: manifest140, authorization: authorization}, http.StatusTooManyRequests, http.StatusUnauthorized)
+		if got.status != http.StatusTooManyRequests || got.header.Get("Retry-After") == "" || got.header.Get("WWW-Authenticate") != "" {
+			wrong = append(wrong, fmt.Sprintf("a guess too much: %d %v", got.status, got.header))
 		}
 	}
 	a.refused("anybody", tried{target: "/v2/"}, http.StatusUnauthorized)
-	a.works("from the address of somebody who guesses")
-	a.allowed("with a token", tried{target: manifest140, authorization: "Bearer " + a.token()})
+	return wrong
 }

@@ -273,7 +273,13 @@ func TestDifferenceIsThatOfSingleQuestions(t *testing.T) {
 	e := newComparing()
 	t.Cleanup(e.Close)
 	n := map[string]int{}
-	rapid.Check(t, func(t *rapid.T) {
+	tooLittle := func() error {
+		if n["who differ"]*4 < n["customers"] || n["comparisons of who are alike"]*4 < n["comparisons"] {
+			return fmt.Errorf("%v", n)
+		}
+		return nil
+	}
+	untilItShows(t, tooLittle, func(t *rapid.T) {
 		one := drawEdited(t, nil)
 		other := drawEdited(t, one)
 		before, after := one.bundle(t, 1), other.bundle(t, 2)
@@ -332,7 +338,4 @@ func TestDifferenceIsThatOfSingleQuestions(t *testing.T) {
 		}
 	})
 	t.Logf("%v", n)
-	if n["who differ"]*4 < n["customers"] || n["comparisons of who are alike"]*4 < n["comparisons"] {
-		t.Errorf("too few: %v", n)
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -64,7 +63,7 @@ func TestSecondCrawlOfDistributionIsConditional(t *testing.T) {
 func TestReferrersOfOlaregAreListedWhole(t *testing.T) {
 	v := newVendor(t)
 	v.must(os.Mkdir(v.path("olareg"), 0o700))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	registry, err := peers.StartOlareg(ctx, peers.Find(t, "olareg"), v.path("olareg"), map[string]string{registryUser: registryPassword})
 	v.must(err)

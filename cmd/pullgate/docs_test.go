@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -301,6 +302,9 @@ func TestDocumentedRecordIsARecord(t *testing.T) {
 func TestNamedTestsExist(t *testing.T) {
 	exist := map[string]bool{}
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && path != "../.." {
+			return nil // other tests have files that come and go
+		}
 		if err != nil || !strings.HasSuffix(path, "_test.go") {
 			return err
 		}

@@ -199,7 +199,7 @@ func startEnvoyDoor(t *testing.T, d *envoyDoor, change func(string) string) *env
 	// What is asked here is the verdict. On a busy machine Envoy would give up after the 200 ms
 	// that the example allows, and answer 503 by itself.
 	config = []byte(change(replaceOnce(t, string(config), "                timeout: 0.2s\n", "                timeout: 9s\n")))
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	process, err := peers.StartEnvoy(ctx, peers.Envoy(t), config)
 	if err != nil {
@@ -233,12 +233,12 @@ func (d *envoyDoor) Carries(x *authztest.Exchange) bool {
 // Ask writes the request's bytes itself: an HTTP client would repair what must be refused.
 func (d *envoyDoor) Ask(ctx context.Context, x *authztest.Exchange) (*authztest.Answer, error) {
 	d.upstream.Store(nil)
-	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: 5 * time.Second}, Config: d.tls}).DialContext(ctx, "tcp", d.addr)
+	conn, err := (&tls.Dialer{NetDialer: &net.Dialer{Timeout: patience}, Config: d.tls}).DialContext(ctx, "tcp", d.addr)
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n%s: %s\r\nConnection: close\r\n", x.Method, x.Target, x.Host, addressHeader, unmapped(x.Address))
 	for _, h := range x.Header {

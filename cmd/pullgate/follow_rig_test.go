@@ -351,7 +351,7 @@ func (f *followed) start() {
 // await asks until ok: what it waits for happens in other goroutines, and in the network.
 func (f *followed) await(what string, ok func() bool) {
 	f.Helper()
-	for limit := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) {
 			f.Fatalf("never: %s\n%s", what, f.log)
 		}

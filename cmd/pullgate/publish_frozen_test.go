@@ -53,7 +53,7 @@ func TestFrozenLeaderGivesNothingOut(t *testing.T) {
 	db := v.inDatabase()
 	front := newFront(t, v.registry.Addr)
 	more := func(registry string) string {
-		return fmt.Sprintf("max_loss: 100%%\nleader_term: 3s\nout: %q\noci: %s/vendor/bundles\noci_user: %s\noci_password_file: %q\n", v.path("out"), registry, registryUser, v.path("registry-password"))
+		return fmt.Sprintf("max_loss: 100%%\nleader_term: 6s\nout: %q\noci: %s/vendor/bundles\noci_user: %s\noci_password_file: %q\n", v.path("out"), registry, registryUser, v.path("registry-password"))
 	}
 	v.must(os.Rename(v.configurePublish(more(strings.TrimPrefix(front.URL, "http://"))), v.path("first.yaml")))
 	cmd := exec.Command("pullgate", "publish", "--config", v.path("first.yaml"), "--licenses", db)
@@ -65,7 +65,7 @@ func TestFrozenLeaderGivesNothingOut(t *testing.T) {
 	defer func() { _ = cmd.Process.Kill() }()
 	v.eventually("the first has written its first bundle", log, func() bool { return strings.Count(log.String(), "bundle written") == 2 })
 	url := regexp.MustCompile(`bundles (http://(\S+)/bundles/)`).FindStringSubmatch(stdout.String())
-	frozen := &published{started: &started{vendor: v, client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{}}, log: log}, bundles: url[1]}
+	frozen := &published{started: &started{vendor: v, client: &http.Client{Timeout: patience, Transport: &http.Transport{}}, log: log}, bundles: url[1]}
 
 	second := v.publish(more(v.registry.Addr), "--licenses", db, "--data", v.path("publisher-2"))
 	second.await("the second stands by", 10*time.Second, func() bool { _, text := second.get("/readyz"); return strings.Contains(text, "another publisher") })
@@ -89,7 +89,7 @@ func TestFrozenLeaderGivesNothingOut(t *testing.T) {
 	v.eventually("the file is written", log, func() bool { return v.inFile("out/default.tar.gz") == was.Serial() })
 	// Somebody waits for the next bundle, and others ask while it is stopped: the kernel takes their requests.
 	get := func(more string) net.Conn {
-		conn, err := net.DialTimeout("tcp", url[2], 5*time.Second)
+		conn, err := net.DialTimeout("tcp", url[2], patience)
 		v.must(err)
 		_, err = io.WriteString(conn, "GET /bundles/default HTTP/1.1\r\nHost: "+url[2]+"\r\nConnection: close\r\n"+more+"\r\n")
 		v.must(err)
@@ -112,7 +112,7 @@ func TestFrozenLeaderGivesNothingOut(t *testing.T) {
 	close(release)
 	v.must(cmd.Process.Signal(syscall.SIGCONT))
 	for i, conn := range conns {
-		v.must(conn.SetReadDeadline(time.Now().Add(20 * time.Second)))
+		v.must(conn.SetReadDeadline(time.Now().Add(patience)))
 		answer, _ := io.ReadAll(conn)
 		if status, _, _ := bytes.Cut(answer, []byte("\r\n")); len(answer) > 0 && !bytes.Contains(status, []byte(" 503 ")) {
 			t.Errorf("request %d is answered with %s", i, status)
@@ -123,7 +123,7 @@ func TestFrozenLeaderGivesNothingOut(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != exitUnknown || !strings.Contains(log.String(), "leads no more") {
 			t.Errorf("exit %d\n%s", code, log)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("who leads no more goes on\n%s", log)
 	}
 	if tag, file := v.tagged(), v.inFile("out/default.tar.gz"); tag != now.Serial() || file != now.Serial() {
@@ -160,7 +160,7 @@ func (v *vendor) onlyTheLeaderMoves(url string) {
 // eventually waits for what happens in another process.
 func (v *vendor) eventually(what string, log *lines, ok func() bool) {
 	v.Helper()
-	for limit := time.Now().Add(30 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+	for limit := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(limit) {
 			v.Fatalf("never: %s\n%s", what, log)
 		}
@@ -225,7 +225,7 @@ func TestSomethingOlderIsPutBack(t *testing.T) {
 					if !strings.HasPrefix(got, want) {
 						t.Fatalf("%s, want %s", got, want)
 					}
-				case <-time.After(20 * time.Second):
+				case <-time.After(patience):
 					t.Fatalf("no news, want %s; problems: %v", want, o.problems())
 				}
 			}

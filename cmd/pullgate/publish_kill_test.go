@@ -38,7 +38,7 @@ func TestPublisherKilledWhileItWrites(t *testing.T) {
 		log := newLines()
 		cmd.Stderr = log
 		v.must(cmd.Start())
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(patience)
 		for !strings.Contains(log.String(), "bundle published") {
 			if time.Now().After(deadline) {
 				t.Fatalf("nothing is published in round %d\n%s", round, log)

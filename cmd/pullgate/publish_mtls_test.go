@@ -119,7 +119,10 @@ func TestSidecarsShowCertificates(t *testing.T) {
 	}
 
 	// A certificate that is replaced on the sidecar's machine counts with the next request; what the
-	// publisher answers to the one under way still counts.
+	// publisher answers to the one under way, which has just begun, still counts.
+	v.write("licenses/license.yaml", grants(">=1.0.0 <3.0.0"), 0o644)
+	good.await("an edit", 10*time.Second, func() bool { return good.pull("2.0.0").Status == http.StatusOK })
+	p.await("the sidecar waits", 10*time.Second, func() bool { return p.gauge("pullgate_bundle_waiting") == "1" })
 	other.issue("sidecar", "spiffe://example.com/sidecar")
 	v.write("licenses/license.yaml", grants(">=2.0.0"), 0o644)
 	good.await("the edit", 10*time.Second, func() bool { return good.pull("1.4.0").Status == http.StatusForbidden })

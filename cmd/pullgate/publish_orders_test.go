@@ -94,7 +94,7 @@ func TestSlowDownloadIsNoFailureOfTheEnd(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	case <-time.After(adminTimeout + 20*time.Second):
+	case <-time.After(adminTimeout + patience):
 		t.Error("it does not end")
 	}
 }

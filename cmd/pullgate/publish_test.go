@@ -288,7 +288,7 @@ func TestPublishOnceWritesAndEnds(t *testing.T) {
 	v := newVendor(t)
 	out := v.path("out")
 	args := []string{"publish", "--config", v.configurePublish("oci_insecure: true\n"), "--bundle-addr", "", "--out", out, "--once"}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	if code := run(ctx, args, nil, &stdout, &stderr); code != exitYes {

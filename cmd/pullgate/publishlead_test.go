@@ -128,7 +128,7 @@ func TestOnePublisherOfADatabaseLeads(t *testing.T) {
 			t.Errorf("exit %d\n%s", code, second.log)
 		}
 		second.cancel = nil // it has ended
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		t.Error("who leads no more goes on")
 	}
 	third.await("the first leads", 30*time.Second, func() bool { code, _ := third.get("/readyz"); return code == http.StatusOK })

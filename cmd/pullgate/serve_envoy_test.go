@@ -49,7 +49,7 @@ func testPull(t *testing.T, attach bool) {
 	}
 	config, err := envoyexample.Render(options)
 	v.must(err)
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience)
 	defer cancel()
 	envoy, err := peers.StartEnvoy(ctx, peers.Envoy(t), config)
 	v.must(err)

@@ -68,14 +68,14 @@ func (s *served) behindEnvoy(change func(*envoyexample.Options)) *proxied {
 	if v.envoy != nil {
 		config = []byte(v.envoy(v.T, string(config)))
 	}
-	ctx, cancel := context.WithTimeout(v.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(v.Context(), patience)
 	defer cancel()
 	envoy, err := peers.StartEnvoy(ctx, peers.Envoy(v), config)
 	v.must(err)
 	v.Cleanup(func() { envoy.Close() })
 	p.addr, err = envoy.Listener(ctx, envoyexample.ListenerName)
 	v.must(err)
-	p.client = &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certs.Pool}}}
+	p.client = &http.Client{Timeout: patience, Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: certs.Pool}}}
 	p.leave = func() { p.client.CloseIdleConnections(); envoy.Close() }
 	return p
 }

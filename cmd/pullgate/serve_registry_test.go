@@ -2,7 +2,6 @@ package main
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -61,7 +60,7 @@ func TestServeRecoversWhenTheRegistryAppears(t *testing.T) {
 // Nothing listens at all; then something does.
 func TestServeRecoversWhenTheRegistryListens(t *testing.T) {
 	v := newVendor(t)
-	addr := freeAddr(t)
+	addr, listen := reservedAddr(t)
 	vendorFile, err := os.ReadFile(v.path("licenses/vendor.yaml"))
 	v.must(err)
 	v.write("licenses/vendor.yaml", strings.Replace(string(vendorFile), v.front.URL, "http://"+addr, 1), 0o644)
@@ -70,10 +69,8 @@ func TestServeRecoversWhenTheRegistryListens(t *testing.T) {
 		_, body := s.get("/readyz")
 		return strings.Contains(body, "connection refused") && strings.Contains(body, "check upstream, the network and the certificate")
 	})
-	l, err := net.Listen("tcp", addr)
-	v.must(err)
 	v.front.Close()
-	v.front.Server = &httptest.Server{Listener: l, Config: &http.Server{Handler: v.front}}
+	v.front.Server = &httptest.Server{Listener: listen(), Config: &http.Server{Handler: v.front}}
 	v.front.Start()
 	s.awaitReady()
 	if a := s.pull("1.4.0"); a.Status != http.StatusOK {

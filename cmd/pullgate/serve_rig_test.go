@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -60,7 +61,7 @@ func newVendor(t *testing.T, more ...string) *vendor {
 	t.Helper()
 	v := &vendor{T: t, dir: t.TempDir()}
 	v.must(os.MkdirAll(v.path("registry"), 0o700), os.MkdirAll(v.path("licenses"), 0o755))
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
 	v.registry, err = peers.StartRegistry(ctx, peers.Registry(t), v.path("registry"), map[string]string{registryUser: registryPassword}, more...)
@@ -92,10 +93,18 @@ func (v *vendor) must(errs ...error) {
 
 func (v *vendor) path(name string) string { return filepath.Join(v.dir, name) }
 
+// write puts a file there at once: on a busy machine one that is written in its place may be seen empty,
+// which is an edit of its own.
 func (v *vendor) write(name, text string, mode os.FileMode) {
 	v.Helper()
-	v.must(os.WriteFile(v.path(name), []byte(text), mode))
+	part, err := os.CreateTemp(v.dir, ".part-*")
+	v.must(err)
+	_, err = part.WriteString(text)
+	v.must(err, part.Chmod(mode), part.Close(), os.Rename(part.Name(), v.path(name)))
 }
+
+// patience is what a test waits at least before it gives up: a machine may be busy.
+const patience = time.Minute
 
 func (v *vendor) read(name string) []byte {
 	v.Helper()
@@ -225,7 +234,7 @@ func (v *vendor) start(args ...string) *started {
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
 	go func() { s.done <- run(ctx, args, strings.NewReader(""), s.out, s.log) }()
-	s.client = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+	s.client = &http.Client{Timeout: patience, Transport: &http.Transport{}}
 	s.admin = s.printed("admin")
 	v.Cleanup(func() { s.stop() })
 	return s
@@ -260,7 +269,7 @@ func (v *vendor) serveAs(config string, args ...string) *served {
 func (s *started) printed(word string) string {
 	s.Helper()
 	re := regexp.MustCompile(`(?m)^` + word + ` (\S+)$`)
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(patience)
 	for {
 		more := s.out.more()
 		if m := re.FindStringSubmatch(s.out.String()); m != nil {
@@ -292,7 +301,7 @@ func (s *started) stop() {
 		if code != exitYes {
 			s.Errorf("exit code %d after a shutdown:\n%s", code, s.log)
 		}
-	case <-time.After(drainTimeout + adminTimeout + 3*time.Second):
+	case <-time.After(drainTimeout + adminTimeout + patience/2):
 		s.Fatalf("pullgate does not end:\n%s", s.log)
 	}
 	s.Logf("shutdown took %s", time.Since(started).Round(time.Millisecond))
@@ -306,20 +315,30 @@ func (s *started) stop() {
 	s.front.CloseClientConnections()
 	http.DefaultClient.CloseIdleConnections() // of the front
 	if !s.beside {
-		goleak.VerifyNone(s, s.leaks)
+		nothingRuns(s.T, s.leaks)
 	}
 }
 
+// nothingRuns waits until the goroutines have ended that did not run before.
+func nothingRuns(t *testing.T, before goleak.Option) {
+	t.Helper()
+	for end := time.Now().Add(patience / 2); goleak.Find(before) != nil && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+	}
+	goleak.VerifyNone(t, before)
+}
+
 // await asks every few milliseconds until ok, and returns how long that took. What it waits for
-// happens in other processes and in the file system, which no clock of a test controls.
+// happens in other processes and in the file system, which no clock of a test controls: limit is for a
+// machine that has nothing else to do, and no other gives up before patience.
 func (s *started) await(what string, limit time.Duration, ok func() bool) time.Duration {
 	s.Helper()
 	started := time.Now()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for !ok() {
-		if time.Since(started) > limit {
-			s.Fatalf("not within %s: %s\n%s", limit, what, s.log)
+		if time.Since(started) > max(limit, patience) {
+			s.Fatalf("not within %s: %s\n%s", max(limit, patience), what, s.log)
 		}
 		<-tick.C
 	}
@@ -470,13 +489,20 @@ func once(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), errs.String()
 }
 
-// freeAddr is an address where nothing listens.
-func freeAddr(t *testing.T) string {
+// reservedAddr is an address where nothing listens, and nobody else can, until listen is called.
+func reservedAddr(t *testing.T) (addr string, listen func() net.Listener) {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	must(t, err)
+	file := os.NewFile(uintptr(fd), "reserved")
+	t.Cleanup(func() { file.Close() })
+	must(t, syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}))
+	at, err := syscall.Getsockname(fd)
+	must(t, err)
+	return fmt.Sprintf("127.0.0.1:%d", at.(*syscall.SockaddrInet4).Port), func() net.Listener {
+		must(t, syscall.Listen(fd, syscall.SOMAXCONN))
+		l, err := net.FileListener(file)
+		must(t, err, file.Close()) // l has another one of its own
+		return l
 	}
-	defer l.Close()
-	return l.Addr().String()
 }

@@ -73,7 +73,7 @@ func TestServeSaysWhatToDoWhenItCannotStart(t *testing.T) {
 			t.Errorf("%s in use: exit code %d, %q, %q", flags[0], code, out, text)
 		}
 	}
-	goleak.VerifyNone(t, leaks)
+	nothingRuns(t, leaks)
 	s := v.serve()
 	s.awaitReady()
 	code, _, text := once(t, append(common, "--data", v.path("data"), "--grpc-addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0")...)
@@ -165,7 +165,7 @@ func TestServeFailsHealthBeforeItStops(t *testing.T) {
 	v := newVendor(t)
 	s := v.serve()
 	s.awaitReady()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	watch, err := s.health.Watch(ctx, &healthv1.HealthCheckRequest{})
 	v.must(err)

@@ -128,7 +128,7 @@ func newTokenVendor(t *testing.T, listed bool) (*vendor, *tokenServer) {
 	v := newVendor(t) // which fills the registry
 	s := newTokenServer(t)
 	v.must(v.registry.Close())
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var err error
 	v.registry, err = peers.StartRegistry(ctx, peers.Registry(t), v.path("registry"), nil, s.configuration(t, v.path("jwks.json")))

@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pullgate/pullgate/bundle"
@@ -77,7 +76,7 @@ func TestStockOPARefusesAChangedBundle(t *testing.T) {
 				t.Fatal(err)
 			}
 			o := startOPA(t, "--bundle", file, "--verification-key", l.public, "--verification-key-id", l.keyID, "--signing-alg", "ES256", "--scope", tt.scope)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			if err := o.ready(ctx); err == nil {
 				t.Fatal("opa serves it")

@@ -48,7 +48,7 @@ func startOPA(t *testing.T, args ...string) *opaServer {
 	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
 	}
-	return &opaServer{Process: p, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DialContext: dial}}}
+	return &opaServer{Process: p, client: &http.Client{Timeout: patience, Transport: &http.Transport{DialContext: dial}}}
 }
 
 // ready waits until the server answers; the error is that it ended before.
@@ -186,7 +186,7 @@ func newFedOPA(t *testing.T) *fedOPA {
 
 // polled waits until OPA asks for a bundle and returns what it has.
 func (o *fedOPA) polled(ctx context.Context) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	select {
 	case has := <-o.bs.polls:

@@ -107,6 +107,9 @@ func TestPushedIsPullableAfterTheRegistrysNotification(t *testing.T) {
 	}
 	slices.Sort(took)
 	t.Logf("pushed → pullable: median %s, slowest %s of %d", took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond), len(took))
+	if median := took[len(took)/2]; median > 9*time.Second { // three times the budget: the machine is others', too
+		t.Errorf("what is pushed can be pulled after %s", median)
+	}
 	moved := v.pushImage("acme/app", "1.4.0")
 	s.await("the tag that moved", 3*time.Second, func() bool { return strings.HasSuffix(s.pull("1.4.0").Forward.Get(":path"), moved) })
 	if a := s.ask(s.key, http.MethodGet, old); a.Status != http.StatusOK {
