@@ -2,6 +2,7 @@ package pull
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/pullgate/pullgate/bundle"
 )
 
 // What may have happened to the files between two processes, with the publisher away: what is used
@@ -152,6 +154,31 @@ func TestKilledWhileKeeping(t *testing.T) {
 				t.Errorf("left: %s", left)
 			}
 		})
+	}
+}
+
+// From the moment when a bundle may answer requests nothing older follows it: it is on disk before it is
+// handed over, whenever the process is killed.
+func TestKilledWhileItIsMadeActive(t *testing.T) {
+	pub := newPublisher(t)
+	r := newRig(t, pub.URL).open()
+	pub.has(made(t, 5))
+	r.expect("", 5)
+	killed := filepath.Join(t.TempDir(), "default")
+	deliver := r.cfg.Deliver
+	r.Puller.cfg.Deliver = func(ctx context.Context, b *bundle.Bundle) error {
+		if err := os.CopyFS(killed, os.DirFS(r.cfg.Dir)); err != nil {
+			t.Error(err)
+		}
+		return deliver(ctx, b)
+	}
+	pub.has(made(t, 6))
+	r.expect("", 6)
+
+	again := newRig(t, "http://127.0.0.1:1/")
+	again.cfg.Dir, again.machine = killed, r.machine
+	if again.open(); again.serial() != 6 || again.Status().Highest != 6 {
+		t.Errorf("serial %d, highest %d: %v", again.serial(), again.Status().Highest, again.Status().Problems)
 	}
 }
 
