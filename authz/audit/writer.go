@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -142,15 +141,13 @@ func (w *writer) add(r *authz.Record) {
 		w.log.droppedDisk.Add(1)
 		return
 	}
-	start := w.pending.Len()
-	enc := json.NewEncoder(&w.pending)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(r); err != nil { // a time outside years 0–9999
-		w.pending.Truncate(start)
+	line, err := appendRecord(w.pending.AvailableBuffer(), r)
+	if err != nil { // a time outside years 0–9999
 		w.log.droppedDisk.Add(1)
 		w.complain(fmt.Errorf("encode record %s: %w", r.ID, err))
 		return
 	}
+	w.pending.Write(line)
 	w.ends = append(w.ends, w.pending.Len())
 	if w.pending.Len() >= flushBytes && !w.lost {
 		w.flush()
