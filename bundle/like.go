@@ -52,7 +52,7 @@ func (r *reading) object() error {
 		if s := r.section(last, first); s != nil {
 			r.flush()
 			r.made.section(s, nil)
-			last = []byte(s.members[len(s.members)-1].Name)
+			last = []byte(s.name(s.count() - 1))
 			continue
 		}
 		key, value, err := r.member(0, last, first)
@@ -72,16 +72,16 @@ func (r *reading) section(last []byte, first bool) *Section {
 	if err != nil || !first && bytes.Compare(last, name) >= 0 {
 		return nil // member says what is wrong
 	}
-	for len(r.like) > 0 && strings.Compare(r.like[0].members[0].Name, string(name)) < 0 {
+	for len(r.like) > 0 && strings.Compare(r.like[0].name(0), string(name)) < 0 {
 		r.like, r.skipped = r.like[1:], true
 	}
-	if len(r.like) == 0 || r.like[0].members[0].Name != string(name) {
+	if len(r.like) == 0 || r.like[0].name(0) != string(name) {
 		return nil
 	}
 	s := r.like[0]
 	// Its text begins with a brace or a comma, and what follows must end its last value.
-	end := start + len(s.text) - 1
-	if (s.text[0] == '{') != first || end >= len(r.data) || r.data[end] != ',' && r.data[end] != '}' || !bytes.Equal(r.data[start:end], s.text[1:]) {
+	end := start + s.length() - 1
+	if s.begins() != first || end >= len(r.data) || r.data[end] != ',' && r.data[end] != '}' || !s.is(r.data[start:end]) {
 		return nil
 	}
 	r.like, r.at = r.like[1:], end

@@ -2,10 +2,12 @@ package bundle
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"iter"
 	"slices"
+	"sort"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -23,14 +25,90 @@ type Object struct {
 // Section is a run of members of an Object. It is immutable: one that is in two Objects is the same in
 // both.
 type Section struct {
-	// text are the members as they stand in the object, each after a comma, the first of the object
+	// plain are the members as they stand in the object, each after a comma, the first of the object
 	// after its brace.
-	text    []byte
+	plain   []byte
 	members []Member // at least one
+	dense   *dense   // in place of both, or nil
 	forced  bool     // it begins where the one before it was full
 
-	packed atomic.Pointer[[]byte] // the text compressed, once it was written
+	packed atomic.Pointer[[]byte]              // the text compressed, once it was written
+	sums   atomic.Pointer[[][sha256.Size]byte] // of the values, once somebody wanted one
 }
+
+// text is the section's text.
+func (s *Section) text() []byte {
+	if s.dense != nil {
+		return s.dense.text()
+	}
+	return s.plain
+}
+
+// length is that of the text.
+func (s *Section) length() int {
+	if s.dense != nil {
+		return s.dense.size
+	}
+	return len(s.plain)
+}
+
+// count is the number of members.
+func (s *Section) count() int {
+	if s.dense != nil {
+		return len(s.dense.ends) / 2
+	}
+	return len(s.members)
+}
+
+// begins says whether it is the first of an object.
+func (s *Section) begins() bool {
+	if s.dense != nil {
+		return s.dense.first
+	}
+	return s.plain[0] == '{'
+}
+
+// name is that of member i.
+func (s *Section) name(i int) string {
+	if s.dense != nil {
+		return s.dense.name(i)
+	}
+	return s.members[i].Name
+}
+
+// value is that of member i.
+func (s *Section) value(i int) []byte {
+	if s.dense != nil {
+		return s.dense.value(i)
+	}
+	return s.members[i].Value
+}
+
+// Sums are the SHA-256 of the values of the members, in their order. They must not be changed.
+func (s *Section) Sums() [][sha256.Size]byte {
+	if sums := s.sums.Load(); sums != nil {
+		return *sums
+	}
+	sums := make([][sha256.Size]byte, s.count())
+	for i := range sums {
+		sums[i] = sha256.Sum256(s.value(i))
+	}
+	s.sums.Store(&sums)
+	return sums
+}
+
+// Place is where a member is in an Object.
+type Place struct {
+	section *Section
+	member  int
+}
+
+// Value is the member's value, which must not be changed. From an Object that was read densely it is made
+// anew each time.
+func (p Place) Value() []byte { return p.section.value(p.member) }
+
+// Sum is the SHA-256 of the value.
+func (p Place) Sum() [sha256.Size]byte { return p.section.Sums()[p.member] }
 
 // NewObject makes an Object of its text, of which it keeps parts. The error names the first byte
 // that is not canonical.
@@ -45,7 +123,7 @@ func NewObject(text []byte) (*Object, error) {
 	var forced bool
 	end := func(at int) {
 		if len(members) > 0 {
-			o.add(&Section{text: text[from:at:at], members: members, forced: forced})
+			o.add(&Section{plain: text[from:at:at], members: members, forced: forced})
 		}
 		from, members = at, nil
 	}
@@ -67,8 +145,8 @@ func NewObject(text []byte) (*Object, error) {
 
 func (o *Object) add(s *Section) {
 	o.sections = append(o.sections, s)
-	o.size += len(s.text)
-	o.count += len(s.members)
+	o.size += s.length()
+	o.count += s.count()
 }
 
 // Len is the number of members.
@@ -98,8 +176,15 @@ func (o *Object) Bytes() []byte {
 
 // Equal says whether two objects have the same text.
 func (o *Object) Equal(other *Object) bool {
-	return o.Size() == other.Size() && slices.EqualFunc(o.Sections(), other.Sections(), func(a, b *Section) bool {
-		return a == b || bytes.Equal(a.text, b.text)
+	if o.Size() != other.Size() {
+		return false
+	}
+	isDense := func(s *Section) bool { return s.dense != nil }
+	if slices.ContainsFunc(o.Sections(), isDense) || slices.ContainsFunc(other.Sections(), isDense) {
+		return slices.Equal(o.Sections(), other.Sections()) || bytes.Equal(o.Bytes(), other.Bytes())
+	}
+	return slices.EqualFunc(o.Sections(), other.Sections(), func(a, b *Section) bool {
+		return a == b || bytes.Equal(a.plain, b.plain)
 	})
 }
 
@@ -110,7 +195,7 @@ func (o *Object) pieces(yield func([]byte) bool) {
 		return
 	}
 	for _, s := range o.sections {
-		if !yield(s.text) {
+		if !yield(s.text()) {
 			return
 		}
 	}
@@ -126,14 +211,30 @@ func (o *Object) Sections() []*Section {
 }
 
 // Members returns the section's members in order of names. They must not be changed.
-func (s *Section) Members() []Member { return s.members }
+func (s *Section) Members() []Member {
+	if s.dense != nil {
+		return s.dense.members()
+	}
+	return s.members
+}
+
+// Names yields the names of the section's members in order.
+func (s *Section) Names() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range s.count() {
+			if !yield(s.name(i)) {
+				return
+			}
+		}
+	}
+}
 
 // Members yields the members in order of names. Values must not be changed.
 func (o *Object) Members() iter.Seq2[string, []byte] {
 	return func(yield func(string, []byte) bool) {
 		for _, s := range o.Sections() {
-			for i := range s.members {
-				if !yield(s.members[i].Name, s.members[i].Value) {
+			for i := range s.count() {
+				if !yield(s.name(i), s.value(i)) {
 					return
 				}
 			}
@@ -146,7 +247,7 @@ func (o *Object) Members() iter.Seq2[string, []byte] {
 func (o *Object) List(like []Member) []Member {
 	out := make([]Member, 0, o.Len())
 	for _, s := range o.Sections() {
-		for _, m := range s.members {
+		for _, m := range s.Members() {
 			for len(like) > 0 && like[0].Name < m.Name {
 				like = like[1:]
 			}
@@ -161,19 +262,22 @@ func (o *Object) List(like []Member) []Member {
 
 // Get returns the value of a member, which must not be changed; nil when there is none.
 func (o *Object) Get(name string) []byte {
-	i, found := slices.BinarySearchFunc(o.Sections(), name, func(s *Section, name string) int { return strings.Compare(s.members[0].Name, name) })
-	if !found {
-		i--
+	if p, ok := o.Find(name); ok {
+		return p.Value()
 	}
+	return nil
+}
+
+// Find finds a member.
+func (o *Object) Find(name string) (Place, bool) {
+	sections := o.Sections()
+	i := sort.Search(len(sections), func(i int) bool { return sections[i].name(0) > name }) - 1
 	if i < 0 {
-		return nil
+		return Place{}, false
 	}
-	members := o.sections[i].members
-	j, found := slices.BinarySearchFunc(members, name, func(m Member, name string) int { return strings.Compare(m.Name, name) })
-	if !found {
-		return nil
-	}
-	return members[j].Value
+	s := sections[i]
+	j := sort.Search(s.count(), func(j int) bool { return s.name(j) >= name })
+	return Place{s, j}, j < s.count() && s.name(j) == name
 }
 
 // Edit returns the Object with some members changed or added, or without those whose new value is
@@ -202,7 +306,7 @@ func (o *Object) Edit(changes []Member) (*Object, error) {
 	for i, s := range sections {
 		n := len(changes) // of those in this section
 		if i+1 < len(sections) {
-			next := sections[i+1].members[0].Name
+			next := sections[i+1].name(0)
 			n = slices.IndexFunc(changes, func(m Member) bool { return m.Name >= next })
 			if n < 0 {
 				n = len(changes)

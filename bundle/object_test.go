@@ -24,8 +24,8 @@ func same(t interface{ Fatalf(string, ...any) }, got, want *Object) {
 	}
 	for i, s := range got.Sections() {
 		w := want.Sections()[i]
-		if !bytes.Equal(s.text, w.text) || s.forced != w.forced || len(s.members) != len(w.members) {
-			t.Fatalf("section %d: %d bytes, %d members, forced %v; want %d, %d, %v", i, len(s.text), len(s.members), s.forced, len(w.text), len(w.members), w.forced)
+		if !bytes.Equal(s.plain, w.plain) || s.forced != w.forced || len(s.members) != len(w.members) {
+			t.Fatalf("section %d: %d bytes, %d members, forced %v; want %d, %d, %v", i, len(s.plain), len(s.members), s.forced, len(w.plain), len(w.members), w.forced)
 		}
 		for j, m := range s.members {
 			if m.Name != w.members[j].Name || !bytes.Equal(m.Value, w.members[j].Value) {

@@ -86,10 +86,11 @@ func (p *packer) pack(part []byte) []byte {
 // section writes a section, which is compressed once in its life.
 func (p *packer) section(s *Section) error {
 	p.rest()
-	p.count(s.text)
+	part := s.text()
+	p.count(part)
 	packed := s.packed.Load()
 	if packed == nil {
-		text := bytes.Clone(p.pack(s.text))
+		text := bytes.Clone(p.pack(part))
 		if p.err != nil {
 			return p.err
 		}

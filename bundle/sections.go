@@ -61,8 +61,8 @@ func (e *editing) section(s *Section, changes []Member) {
 		e.out.add(s)
 		return
 	}
-	members := make([]Member, 0, len(s.members)+len(changes))
-	for _, m := range s.members {
+	members := make([]Member, 0, s.count()+len(changes))
+	for _, m := range s.Members() {
 		for len(changes) > 0 && changes[0].Name < m.Name {
 			members, changes = append(members, changes[0]), changes[1:]
 		}
@@ -85,9 +85,9 @@ func (e *editing) rewrite(members []Member) {
 		// What they began with is gone: they go on where the section before ends.
 		before := e.out.sections[last]
 		e.out.sections = e.out.sections[:last]
-		e.out.size -= len(before.text)
-		e.out.count -= len(before.members)
-		e.members, e.forced = slices.Clone(before.members), before.forced
+		e.out.size -= before.length()
+		e.out.count -= before.count()
+		e.members, e.forced = slices.Clone(before.Members()), before.forced
 	}
 	e.members = append(e.members, members...)
 }
@@ -115,27 +115,27 @@ func (e *editing) write(members []Member, forced bool) {
 	for i := range members {
 		size += textLength(&members[i])
 	}
-	s := &Section{text: make([]byte, 0, size), members: make([]Member, len(members)), forced: forced}
+	s := &Section{plain: make([]byte, 0, size), members: make([]Member, len(members)), forced: forced}
 	for i, m := range members {
 		if i == 0 && len(e.out.sections) == 0 {
-			s.text = append(s.text, '{')
+			s.plain = append(s.plain, '{')
 		} else {
-			s.text = append(s.text, ',')
+			s.plain = append(s.plain, ',')
 		}
-		s.text = append(append(append(s.text, quoted(m.Name)...), ':'), m.Value...)
-		end := len(s.text)
-		s.members[i] = Member{Name: m.Name, Value: s.text[end-len(m.Value) : end : end]}
+		s.plain = append(append(append(s.plain, quoted(m.Name)...), ':'), m.Value...)
+		end := len(s.plain)
+		s.members[i] = Member{Name: m.Name, Value: s.plain[end-len(m.Value) : end : end]}
 	}
 	e.out.add(s)
 }
 
 // first is the section as the first one of an object.
 func (s *Section) first() *Section {
-	if s.text[0] == '{' {
+	if s.begins() {
 		return s
 	}
 	e := editing{out: &Object{}}
-	e.write(s.members, false)
+	e.write(s.Members(), false)
 	return e.out.sections[0]
 }
 

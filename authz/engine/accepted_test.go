@@ -33,7 +33,7 @@ func TestAnswersOfAcceptedRulesCanBeKept(t *testing.T) {
 			cases[name][file] = f.Data
 		}
 	}
-	none := &store{docs: map[string]*document{}, customers: map[string]blob{}}
+	none := &store{docs: map[string]*document{}}
 	accepted := 0
 	for name, rules := range cases {
 		if policies.Check(rules) != nil {

@@ -91,7 +91,7 @@ func newKeyer(p *policy, s *store) *keyer {
 				switch {
 				case len(words) > 3 && strings.Join(words[1:3], "/") == customersDir:
 					b, _ := s.blob(words[3]) // one that a rule names itself
-					hash("customer "+words[3], b.json)
+					hash("customer "+words[3], b.json())
 				default:
 					s.documents(words[1:], docs)
 				}

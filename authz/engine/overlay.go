@@ -103,12 +103,13 @@ func (g *generation) overlay(tombstones []bundle.Tombstone) (*overlay, error) {
 		if !ok {
 			continue // nobody to deny anything
 		}
-		text, err := e.apply(b.json)
+		before := b.json()
+		text, err := e.apply(before)
 		if err != nil {
 			return nil, fmt.Errorf("tombstones about customer %s: %w", id, err)
 		}
-		if !bytes.Equal(text, b.json) {
-			o.customers[id] = blob{json: text, hash: sha256.Sum256(text)}
+		if !bytes.Equal(text, before) {
+			o.customers[id] = blob{text: text, hash: sha256.Sum256(text)}
 		}
 	}
 	if len(o.customers) == 0 && len(o.keys) == 0 && len(o.digests) == 0 {

@@ -3,7 +3,6 @@ package engine
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -43,20 +42,28 @@ type store struct {
 	storage.PolicyNotSupported
 	storage.TriggersNotSupported
 
-	object    *bundle.Object // that customers are of
-	customers map[string]blob
-	some      func(id string) []byte // in place of customers, or nil
-	edited    map[string]blob        // in place of some customers; those are in customers too
+	object    *bundle.Object         // that customers are of
+	some      func(id string) []byte // in place of the object, or nil
+	edited    map[string]blob        // in place of some customers; those are in the object too
 	hotEdited *memo[string, *customer]
 	hot       *memo[string, *customer]
 	docs      map[string]*document // by path, "" never among them
 	above     map[string]bool      // paths above a document
 }
 
-// blob is one customer's JSON, a part of the bundle's bytes.
+// blob is one customer's JSON: a member of the bundle's, or a text of its own.
 type blob struct {
-	json []byte
-	hash [32]byte // content hash, for cache keys
+	place bundle.Place
+	text  []byte // in place of place, or nil
+	hash  [32]byte
+}
+
+// json is the text, which must not be changed. It may be made anew each time.
+func (b *blob) json() []byte {
+	if b.text != nil || b.place == (bundle.Place{}) {
+		return b.text
+	}
+	return b.place.Value()
 }
 
 // document is a data file that is parsed when it is first read.
@@ -99,33 +106,19 @@ func newStore(files map[string]*bundle.Object, last *store) *store {
 	return s
 }
 
-// takeCustomers finds the customers of the object.
+// takeCustomers makes the customers of the object ready: their hashes, and those of last that were at
+// hand and are the same.
 func (s *store) takeCustomers(last *store) {
+	for _, section := range s.object.Sections() {
+		section.Sums()
+	}
 	if last == nil {
-		last = &store{hot: s.hot}
-	}
-	gone, added := differing(last.object, s.object)
-	s.customers = make(map[string]blob, s.object.Len())
-	maps.Copy(s.customers, last.customers)
-	for _, section := range gone {
-		for _, m := range section.Members() {
-			delete(s.customers, m.Name)
-		}
-	}
-	for _, section := range added {
-		for _, m := range section.Members() {
-			b := blob{json: m.Value}
-			if was, ok := last.customers[m.Name]; ok && bytes.Equal(was.json, m.Value) {
-				b.hash = was.hash
-			} else {
-				b.hash = sha256.Sum256(m.Value)
-			}
-			s.customers[m.Name] = b
-		}
+		return
 	}
 	s.hot.takeOver(last.hot, func(id string) bool {
-		was, now := last.customers[id], s.customers[id]
-		return now.hash == was.hash && now.json != nil
+		was, _ := last.object.Find(id)
+		now, ok := s.object.Find(id)
+		return ok && (was == now || was.Sum() == now.Sum())
 	})
 }
 
@@ -156,11 +149,14 @@ func (s *store) blob(id string) (blob, bool) {
 		return b, true
 	}
 	if s.some == nil {
-		b, ok := s.customers[id]
-		return b, ok
+		p, ok := s.object.Find(id)
+		if !ok {
+			return blob{}, false
+		}
+		return blob{place: p, hash: p.Sum()}, true
 	}
 	raw := s.some(id)
-	return blob{json: raw}, raw != nil
+	return blob{text: raw}, raw != nil
 }
 
 // with is the store with other documents in place of some customers'.
@@ -183,11 +179,12 @@ func (s *store) customer(id string) (*customer, error) {
 	if c, ok := hot.get(id); ok {
 		return c, nil
 	}
-	c, err := openCustomer(b.json)
+	text := b.json()
+	c, err := openCustomer(text)
 	if err != nil {
 		return nil, fmt.Errorf("customer %s: %w", id, err)
 	}
-	hot.put(id, c, len(b.json))
+	hot.put(id, c, len(text))
 	return c, nil
 }
 
@@ -272,16 +269,18 @@ func (s *store) assemble(dir string) (ast.Value, error) {
 	}
 	if dir == customersDir {
 		all := ast.NewObject()
-		for _, id := range slices.Sorted(maps.Keys(s.customers)) {
-			c, err := s.customer(id)
-			if err != nil {
-				return nil, err
+		for _, section := range s.object.Sections() {
+			for id := range section.Names() {
+				c, err := s.customer(id)
+				if err != nil {
+					return nil, err
+				}
+				doc, err := c.Term()
+				if err != nil {
+					return nil, fmt.Errorf("customer %s: %w", id, err)
+				}
+				all.Insert(ast.StringTerm(id), doc)
 			}
-			doc, err := c.Term()
-			if err != nil {
-				return nil, fmt.Errorf("customer %s: %w", id, err)
-			}
-			all.Insert(ast.StringTerm(id), doc)
 		}
 		return all, nil
 	}

@@ -68,8 +68,8 @@ func (s *subjects) readKeys(last *subjects) error {
 	s.keys = make(map[[32]byte]authz.Key, s.keyring.Len())
 	maps.Copy(s.keys, last.keys)
 	for _, section := range gone {
-		for _, m := range section.Members() {
-			hash, err := keyHash(m.Name)
+		for name := range section.Names() {
+			hash, err := keyHash(name)
 			if err != nil {
 				return err
 			}

@@ -26,6 +26,10 @@ const (
 // filePoll is how often a file is looked at.
 const filePoll = time.Second
 
+// dense is the size from which the objects of a bundle are kept compressed: the customers of more than
+// a small vendor, of whom a sidecar reads few at a time.
+const dense = 1 << 20
+
 // ahead is how far a bundle may be issued ahead of the clock.
 const ahead = 5 * time.Minute
 

@@ -97,7 +97,7 @@ func (p *Puller) read(ctx context.Context, s *asked, a *answer) (fresh bool, err
 
 // options are what every bundle must be, whatever its signature says.
 func (p *Puller) options() bundle.ReadOptions {
-	return bundle.ReadOptions{Name: p.cfg.Name, MinSerial: max(p.cfg.MinSerial, p.state.Highest.Serial), MaxBytes: p.cfg.MaxBytes, Like: p.like}
+	return bundle.ReadOptions{Name: p.cfg.Name, MinSerial: max(p.cfg.MinSerial, p.state.Highest.Serial), MaxBytes: p.cfg.MaxBytes, Like: p.like, Dense: dense}
 }
 
 // noted is a reader that keeps its error: bundle.Read calls a source that breaks off a file that ends early.
@@ -255,7 +255,7 @@ func (p *Puller) readKept(path string) (*bundle.Bundle, version, error) {
 	}
 	defer f.Close()
 	h := sha256.New()
-	b, err := bundle.Read(io.TeeReader(f, h), p.cfg.Ring, bundle.ReadOptions{Name: p.cfg.Name, MinSerial: p.cfg.MinSerial, MaxBytes: p.cfg.MaxBytes})
+	b, err := bundle.Read(io.TeeReader(f, h), p.cfg.Ring, bundle.ReadOptions{Name: p.cfg.Name, MinSerial: p.cfg.MinSerial, MaxBytes: p.cfg.MaxBytes, Dense: dense})
 	if err != nil {
 		return nil, version{}, err
 	}
