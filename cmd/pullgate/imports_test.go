@@ -89,6 +89,7 @@ var doors = map[string][]string{
 	"github.com/spf13/cobra/...":                     {"cmd/pullgate"},
 	"github.com/maypok86/otter/...":                  {"authz/memstore"},
 	"github.com/redis/go-redis/...":                  {"authz/redisstore"},
+	"github.com/klauspost/compress/s2":               {"bundle"},
 	"go.etcd.io/bbolt/...":                           {"sync/catalog"},
 	"github.com/jackc/pgx/...":                       {"sync/postgres"},
 	"github.com/google/go-containerregistry/...":     {"sync/catalog", "sync/publish"},

@@ -22,8 +22,8 @@ func collections(bytes int) uint32 {
 	return after.NumGC - before.NumGC
 }
 
-// A small heap is collected at the floor, a large one at twice itself. The heap of this process may be
-// large from other tests: the test runs in one of its own.
+// A small heap is collected at the floor, a large one at one and a half times itself. The heap of this
+// process may be large from other tests: the test runs in one of its own.
 func TestGarbageIsCollectedAtTheFloor(t *testing.T) {
 	const alone = "PULLGATE_TEST_ALONE"
 	if os.Getenv(alone) == "" {
@@ -43,7 +43,7 @@ func TestGarbageIsCollectedAtTheFloor(t *testing.T) {
 	if after := collections(192 << 20); 2*after > before {
 		t.Errorf("%d collections, before %d", after, before)
 	}
-	for live, want := range map[uint64]int{0: 2000, 8 << 20: 800, 64 << 20: 100, 1 << 30: 100} {
+	for live, want := range map[uint64]int{0: 2000, 8 << 20: 800, 64 << 20: 100, 96 << 20: 66, 1 << 30: 50} {
 		if got := growth(live); got != want {
 			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
 		}
