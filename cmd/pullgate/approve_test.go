@@ -95,3 +95,28 @@ func TestWhatIsTakenBackIsNotHeldBack(t *testing.T) {
 		})
 	}
 }
+
+// A share is held to: so many may lose something and no more, and 0% is nobody.
+func TestAsManyMayLoseSomethingAsMaxLossSays(t *testing.T) {
+	e := newComparing()
+	t.Cleanup(e.Close)
+	_, before := approvable(t, 1, "", func(_ int, text string) string { return text })
+	for _, c := range []struct {
+		maxLoss string
+		losers  int
+		held    bool
+	}{{"25%", 3, false}, {"25%", 4, true}, {"8%", 1, true}, {"8.4%", 1, false}, {"0%", 1, true}, {"100%", 12, false}} {
+		settings := &publishSettings{MaxLoss: c.maxLoss}
+		_ = settings.validate(func(string, string, ...any) error { return nil }) // other settings are missing
+		pub := &publisher{process: &process{log: slog.New(slog.DiscardHandler)}, settings: settings, comparing: e}
+		set, after := approvable(t, 2, "", func(n int, text string) string {
+			if n < c.losers {
+				return strings.Replace(text, "versions: all", "versions: [1.1.0]", 1)
+			}
+			return text
+		})
+		if err := pub.approve(t.Context(), set, before, after); (err != nil) != c.held {
+			t.Errorf("max-loss %s, %d of 12 lose something: %v", c.maxLoss, c.losers, err)
+		}
+	}
+}
