@@ -115,11 +115,13 @@ func TestAtTwiceTheCapacity(t *testing.T) {
 	const wait = 100 * time.Millisecond
 	s := serveGate(t, w, "bakery", Config{MaxWait: wait}, 1024)
 	can := s.drive(t, drive.Config{Requests: s.requests(t, "/v2/acme/app/manifests/1.4.0", 11, 5000), Concurrency: 8, Duration: 500 * time.Millisecond})
-	if can.Answers["ok"] != can.Sent || can.Sent < 10 {
+	// Where the machine stands still for longer than a question may wait, some of the eight are refused.
+	ok := can.Answers["ok"]
+	if ok+can.Answers["denied 503"] != can.Sent || ok < 10 || ok < can.Sent/2 {
 		t.Fatalf("at capacity: %v", can.Answers)
 	}
 	// While it was measured the machine may have had something else to do.
-	for rate, network := can.Rate(), byte(20); ; rate, network = 2*rate, network+10 {
+	for rate, network := can.Rate()*float64(ok)/float64(can.Sent), byte(20); ; rate, network = 2*rate, network+10 {
 		answered, refused := s.overload(t, rate, wait, network)
 		if answered == 0 || t.Failed() {
 			t.Fatal("nothing is answered, or not rightly")
