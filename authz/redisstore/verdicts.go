@@ -49,7 +49,8 @@ type Verdicts struct {
 	client   redis.UniversalClient
 	close    func() error
 	breakers breakers
-	secrets  []*secret
+	program  string
+	secrets  atomic.Pointer[[]*secret]
 	clock    func() time.Time
 	log      *slog.Logger
 	queue    chan write
@@ -70,22 +71,15 @@ func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
 	if err != nil {
 		return nil, fmt.Errorf("redis: %w", err)
 	}
-	if len(v.Secrets) == 0 {
-		return nil, errors.New("redis: no secret to seal verdicts with")
-	}
-	c := &Verdicts{clock: v.Clock, log: v.Logger, queue: make(chan write, writeQueue)}
+	c := &Verdicts{clock: v.Clock, log: v.Logger, program: v.Program, queue: make(chan write, writeQueue)}
 	if c.clock == nil {
 		c.clock = time.Now
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	for _, text := range v.Secrets {
-		s, err := newSecret(text, v.Program)
-		if err != nil {
-			return nil, err
-		}
-		c.secrets = append(c.secrets, s)
+	if err := c.SetSecrets(v.Secrets); err != nil {
+		return nil, err
 	}
 	// A second attempt would be one more evaluation that has waited.
 	options.MaxRetries, options.MaxRedirects = -1, 1
@@ -104,6 +98,24 @@ func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
 	return c, nil
 }
 
+// SetSecrets makes secrets count in place of those before, for everything that is read and written from then
+// on. On error those before stay.
+func (c *Verdicts) SetSecrets(texts []string) error {
+	if len(texts) == 0 {
+		return errors.New("redis: no secret to seal verdicts with")
+	}
+	var secrets []*secret
+	for _, text := range texts {
+		s, err := newSecret(text, c.program)
+		if err != nil {
+			return err
+		}
+		secrets = append(secrets, s)
+	}
+	c.secrets.Store(&secrets)
+	return nil
+}
+
 // Close ends all connections.
 func (c *Verdicts) Close() error { return c.close() }
 
@@ -111,7 +123,8 @@ func (c *Verdicts) Close() error { return c.close() }
 func (c *Verdicts) Get(ctx context.Context, key [32]byte) (authz.Entry, authz.Found) {
 	ctx, cancel := context.WithTimeout(ctx, lookupBudget)
 	defer cancel()
-	found, err := c.look(ctx, &key)
+	secrets := *c.secrets.Load()
+	found, err := c.look(ctx, secrets, &key)
 	switch {
 	case leftAlone(err):
 		return authz.Entry{}, authz.NotAsked
@@ -126,7 +139,7 @@ func (c *Verdicts) Get(ctx context.Context, key [32]byte) (authz.Entry, authz.Fo
 			c.metrics.rejected.WithLabelValues("size").Inc()
 			continue
 		}
-		plain, err := c.secrets[i].open(&key, []byte(sealed))
+		plain, err := secrets[i].open(&key, []byte(sealed))
 		if err != nil {
 			c.metrics.rejected.WithLabelValues("mac").Inc()
 			c.alarm()
@@ -144,13 +157,13 @@ func (c *Verdicts) Get(ctx context.Context, key [32]byte) (authz.Entry, authz.Fo
 
 // look returns what there is under the names that each secret gives a key, in their order. No more
 // is asked for than a value may have, whatever there is.
-func (c *Verdicts) look(ctx context.Context, key *[32]byte) ([]string, error) {
-	if len(c.secrets) == 1 {
-		text, err := c.client.GetRange(ctx, c.secrets[0].name(key), 0, maxValue).Result()
+func (c *Verdicts) look(ctx context.Context, secrets []*secret, key *[32]byte) ([]string, error) {
+	if len(secrets) == 1 {
+		text, err := c.client.GetRange(ctx, secrets[0].name(key), 0, maxValue).Result()
 		return []string{text}, err
 	}
 	cmds, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, s := range c.secrets {
+		for _, s := range secrets {
 			p.GetRange(ctx, s.name(key), 0, maxValue)
 		}
 		return nil
@@ -206,7 +219,7 @@ func (c *Verdicts) Run(ctx context.Context) error {
 func (c *Verdicts) write(ctx context.Context, batch []write) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	now := c.clock()
+	now, sealing := c.clock(), (*c.secrets.Load())[0]
 	var plain []byte
 	cmds, _ := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i := range batch {
@@ -222,7 +235,7 @@ func (c *Verdicts) write(ctx context.Context, batch []write) {
 				c.metrics.writes.WithLabelValues("large").Inc()
 				continue
 			}
-			p.Set(ctx, c.secrets[0].name(&w.key), c.secrets[0].seal(nil, &w.key, plain), min(life, maxLife))
+			p.Set(ctx, sealing.name(&w.key), sealing.seal(nil, &w.key, plain), min(life, maxLife))
 		}
 		return nil
 	})

@@ -190,7 +190,7 @@ func TestWhoWritesToRedisForgesNothing(t *testing.T) {
 	r := alone(t)
 	d, stranger := verdicts(t, at(r.Addr)), verdicts(t, at(r.Addr), secretB)
 	d.shares(d, 3)
-	name := func(n int) string { k := someKey(n); return d.secrets[0].name(&k) }
+	name := func(n int) string { k := someKey(n); return (*d.secrets.Load())[0].name(&k) }
 	value, err := r.Do("GET", name(0))
 	if err != nil {
 		t.Fatal(err)
@@ -200,7 +200,7 @@ func TestWhoWritesToRedisForgesNothing(t *testing.T) {
 	rejected := 0
 	for what, v := range map[string]string{
 		"moved":            value,
-		"of a stranger":    string(stranger.secrets[0].seal(nil, &key, plain)),
+		"of a stranger":    string((*stranger.secrets.Load())[0].seal(nil, &key, plain)),
 		"without a seal":   string(plain),
 		"zeros":            string(make([]byte, 100)),
 		"text":             "allow",
@@ -259,6 +259,32 @@ func TestASecretIsChanged(t *testing.T) {
 	between.eventually(someKey(9), authz.Entry{}, authz.FoundNothing)
 	between.shares(after, 3)
 	if n := after.count("rejected", "mac") + before.count("rejected", "mac"); n != 0 {
+		t.Errorf("%d values were alarming", n)
+	}
+}
+
+// The same while it runs: from then on the new secrets count for what is read and what is written.
+func TestASecretIsChangedWhileItIsInUse(t *testing.T) {
+	t.Parallel()
+	r := alone(t)
+	live, old, fresh := verdicts(t, at(r.Addr)), verdicts(t, at(r.Addr)), verdicts(t, at(r.Addr), secretB)
+	old.shares(live, 3)
+	if err := live.SetSecrets(nil); err == nil {
+		t.Error("no secret is one")
+	}
+	old.shares(live, 3)
+	if err := live.SetSecrets([]string{secretB}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		live.eventually(someKey(i), authz.Entry{}, authz.FoundNothing)
+	}
+	live.shares(fresh, 3)
+	if err := live.SetSecrets([]string{secretB, secretA}); err != nil {
+		t.Fatal(err)
+	}
+	fresh.shares(live, 3)
+	if n := live.count("rejected", "mac"); n != 0 {
 		t.Errorf("%d values were alarming", n)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // settings is the configuration of a running pullgate. Every field but Credentials, Webhooks,
 // ClientAddress and Bearer has a flag of the same name; a flag wins over PULLGATE_NAME in the
 // environment, which wins over the file. Nothing is reloaded but the license directory,
-// which is watched, and password files, which are read again when they change.
+// which is watched, and password files and that of Redis' secret, which are read again when they change.
 type settings struct {
 	Licenses string // directory of license files, watched (required)
 	Data     string // state: catalog, bundles, decisions; 0700, one pullgate at a time

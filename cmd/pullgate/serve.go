@@ -107,6 +107,7 @@ type sidecar struct {
 	puller      *pull.Puller         // nil without a publisher
 	redis       *redisstore.Store    // nil without --redis
 	shared      *redisstore.Verdicts // nil when verdicts are not shared
+	secrets     []string             // that they were sealed with at the start
 	tombstones  *tombstone.Follower  // likewise
 	warned      map[string]bool      // see warnOnce
 }

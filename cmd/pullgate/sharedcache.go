@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/redisstore"
@@ -13,7 +17,7 @@ import (
 // sharedSettings say whether verdicts are kept in Redis, too.
 type sharedSettings struct {
 	RedisCache      string // auto, always or off
-	RedisSecretFile string // one secret, or two while it is being changed; read at the start
+	RedisSecretFile string // one secret, or two while it is being changed; read again when it changes
 }
 
 func addSharedFlags(f *pflag.FlagSet, s *sharedSettings) {
@@ -75,6 +79,7 @@ func (sc *sidecar) shareVerdicts() (authz.SharedCache, error) {
 	if err != nil {
 		return nil, err
 	}
+	sc.secrets = secrets
 	sc.shared, err = redisstore.OpenVerdicts(sc.cfg.redis.config(), redisstore.VerdictsConfig{
 		Secrets: secrets, Program: verdictsMadeBy(), Clock: sc.clock.Now, Logger: sc.log, Registerer: sc.registry,
 	})
@@ -90,12 +95,49 @@ func verdictsMadeBy() string {
 	return "pullgate " + v["version"] + ", OPA " + v["opa"]
 }
 
-// runShared writes verdicts until ctx is done.
+// runShared writes verdicts, and follows the file of the secret, until ctx is done.
 func (sc *sidecar) runShared(ctx context.Context) error {
 	if sc.shared == nil {
 		return nil
 	}
+	var following sync.WaitGroup
+	defer following.Wait()
+	following.Go(func() {
+		sc.cfg.shared.followSecrets(ctx, secretEvery, sc.secrets, sc.shared.SetSecrets, sc.log)
+	})
 	return sc.shared.Run(ctx)
+}
+
+// secretEvery is the time between two looks at the file of the secret.
+const secretEvery = time.Second
+
+// followSecrets has what is in the file count when it is no more what counts already. What cannot be used is logged once, and the
+// secrets before stay.
+func (s *sharedSettings) followSecrets(ctx context.Context, every time.Duration, last []string, set func([]string) error, log *slog.Logger) {
+	problem := ""
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now, err := s.secrets()
+		if err == nil && !slices.Equal(now, last) {
+			if err = set(now); err == nil {
+				last = now
+				log.Info("verdicts in redis are sealed with the changed secret", "file", s.RedisSecretFile, "secrets", len(now))
+			}
+		}
+		switch {
+		case err == nil:
+			problem = ""
+		case err.Error() != problem:
+			problem = err.Error()
+			log.Error("the secret of verdicts in redis stays what it was", "error", err)
+		}
+	}
 }
 
 // closeShared closes a cache that may not have been opened.

@@ -1,8 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -80,3 +87,59 @@ func TestSidecarsShareVerdicts(t *testing.T) {
 		}
 	}
 }
+
+// The secret is read again when its file changes; what is no secret is told once, and the one before stays.
+func TestTheSecretOfVerdictsIsFollowed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	write := func(text string) {
+		t.Helper()
+		if err := errors.Join(os.WriteFile(file+".new", []byte(text), 0o600), os.Rename(file+".new", file)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one, two := strings.Repeat("1", 32), strings.Repeat("2", 32)
+	write(one)
+	var log lockedLog
+	ctx, stop := context.WithCancel(t.Context())
+	got := make(chan []string)
+	s := sharedSettings{RedisSecretFile: file}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.followSecrets(ctx, time.Millisecond, []string{one}, func(all []string) error { got <- all; return nil }, slog.New(slog.NewTextHandler(&log, nil)))
+	}()
+	write(one + "\n") // the same
+	write(two + "\n" + one)
+	if all := <-got; !slices.Equal(all, []string{two, one}) {
+		t.Errorf("%q", all)
+	}
+	write("short")
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(log.String(), "stays what it was"); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("a bad secret is not told")
+		}
+	}
+	write(two)
+	if all := <-got; !slices.Equal(all, []string{two}) {
+		t.Errorf("%q", all)
+	}
+	stop()
+	<-ended
+	if text := log.String(); strings.Count(text, "level=ERROR") != 1 || strings.Contains(text, one) || strings.Contains(text, two) {
+		t.Errorf("the log:\n%s", text)
+	}
+}
+
+// lockedLog is a log that is read while it is written.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedLog) String() string { l.mu.Lock(); defer l.mu.Unlock(); return l.b.String() }
