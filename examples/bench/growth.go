@@ -19,7 +19,7 @@ func (b *bench) growth(ctx context.Context) (*result, error) {
 		}
 		rows = append(rows, more...)
 	}
-	return &result{rows: rows, note: fmt.Sprintf("%d licenses a customer; medians of %d starts, and of %d rounds of %d requests.", licenses, b.starts(), b.o.rounds, b.o.requests)}, nil
+	return &result{rows: rows, note: fmt.Sprintf("%d licenses a customer; medians of %d starts, and of %d rounds of %d requests.", licenses, b.starts(), b.o.rounds, b.o.requests/4)}, nil
 }
 
 func (b *bench) starts() int { return min(b.o.rounds, 3) }
@@ -48,7 +48,7 @@ func (b *bench) growthOf(ctx context.Context, customers int) (_ []row, err error
 	}
 	defer func() { err = errors.Join(err, s.close()) }()
 	mix := drive.Mix{Host: host, Who: c.who(customers), For: func(n int) []drive.Target { return allowed(n, n*31) }, Seed: 2}
-	x, err := newSide("a decision", s, "ok", mix, b.o.requests, b.o.requests, 16)
+	x, err := newSide("a decision", s, "ok", mix, b.o.requests/4, b.o.requests/4, 16)
 	if err != nil {
 		return nil, err
 	}

@@ -132,6 +132,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.IntVar(&o.crowd, "crowd", 100_000, "customers of the vendor whose bundle is measured")
 	flags.IntVar(&o.digests, "digests", 1_000_000, "digests in that bundle's index")
 	flags.DurationVar(&o.spell, "spell", 4*time.Second, "how long a load lasts that lasts for a time")
+	limit := flags.Duration("timeout", 30*time.Minute, "ends a run that takes longer")
 	names := flags.String("parts", "", "parts to run, comma-separated; all without it: "+partNames())
 	file := flags.String("write", "", "Markdown file whose parts between the marks <!-- PART --> get the tables")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -148,6 +149,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	ctx, cancel := context.WithTimeout(ctx, *limit)
+	defer cancel()
 	began := time.Now()
 	b := &bench{o: o, dir: dir, serve: serveElsewhere, make: makeElsewhere, say: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "· %4.0f s  "+format+"\n", append([]any{time.Since(began).Seconds()}, args...)...)

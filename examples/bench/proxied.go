@@ -86,7 +86,7 @@ func (b *bench) proxied(ctx context.Context) (_ *result, err error) {
 		}
 		var said []string
 		for _, w := range order {
-			if err := w.turn(ctx, mix.Choose(b.o.requests), round > 0); err != nil {
+			if err := w.turn(ctx, mix.Choose(b.o.requests/2), round > 0); err != nil {
 				return nil, fmt.Errorf("%s: %w", w.name, err)
 			}
 			if n := len(w.rate); n > 0 {
@@ -104,7 +104,7 @@ func (b *bench) proxied(ctx context.Context) (_ *result, err error) {
 			row{what: w.name + ", p50", unit: " ms", samples: w.p50}, row{what: w.name + ", p99", unit: " ms", samples: w.p99})
 	}
 	return &result{rows: rows, note: fmt.Sprintf("%d rounds of %d requests a side, %d under way, %d customers, %d worker threads of Envoy.",
-		b.o.rounds, b.o.requests, underWayProxied, v.customers, runtime.NumCPU())}, nil
+		b.o.rounds, b.o.requests/2, underWayProxied, v.customers, runtime.NumCPU())}, nil
 }
 
 // rates are the requests a second of one way by those of another.
