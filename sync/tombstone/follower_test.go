@@ -46,7 +46,7 @@ func (s *site) follow(t *testing.T, unattended bool, others ...func(*FollowerCon
 			return nil
 		},
 	}
-	ahead := s.clock.Sub(time.Now()) // both go on alike from here
+	ahead := time.Until(s.clock) // both go on alike from here
 	cfg.Clock = func() time.Time { return time.Now().Add(ahead) }
 	for _, change := range others {
 		change(&cfg)
