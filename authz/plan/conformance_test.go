@@ -38,7 +38,7 @@ func both(t *testing.T, modules map[string]string, entrypoint string, data map[s
 	for name, text := range modules {
 		m, err := ast.ParseModuleWithOpts(name, text, ast.ParserOptions{RegoVersion: ast.RegoV1, ProcessAnnotation: true})
 		if err != nil {
-			t.Skip(err)
+			t.Fatal(err)
 		}
 		parsed[name] = m
 	}
@@ -51,7 +51,7 @@ func both(t *testing.T, modules map[string]string, entrypoint string, data map[s
 		}
 	})
 	if c.Failed() {
-		t.Skip(c.Errors)
+		t.Fatal(c.Errors)
 	}
 	options := []func(*rego.Rego){
 		rego.Compiler(c), rego.Query(entrypoint), rego.StrictBuiltinErrors(true), rego.Store(inmem.NewFromObject(data)),
@@ -108,6 +108,9 @@ func TestPlansConformToOPAsCases(t *testing.T) {
 		entrypoint, _, ok := strings.Cut(tc.Query, " = ")
 		if _, err := ast.ParseRef(entrypoint); !ok || err != nil || !strings.HasPrefix(entrypoint, "data.") || len(tc.Env) > 0 {
 			continue
+		}
+		if strings.Contains(strings.Join(tc.Modules, ""), "test.sleep") {
+			continue // a builtin that only OPA's own runner of these cases has
 		}
 		t.Run(tc.Note, func(t *testing.T) {
 			modules := map[string]string{}
