@@ -44,9 +44,10 @@ func (c *Classifier) credential(value string) authz.Credential {
 	if strings.ContainsAny(token, "\r\n") {
 		return invalid // the decoder would skip them
 	}
-	var buffer [maxAuthorization]byte
-	defer clear(buffer[:])
-	plain, err := basic.AppendDecode(buffer[:0], []byte(token))
+	var buffer [maxAuthorization]byte // on the stack
+	room := buffer[:basic.DecodedLen(len(token))]
+	defer clear(room)
+	plain, err := basic.AppendDecode(room[:0], []byte(token))
 	if err != nil {
 		return invalid
 	}
@@ -103,7 +104,16 @@ func isKey[T string | []byte](b T) bool {
 			return false
 		}
 	}
-	return crc32.ChecksumIEEE([]byte(body)) == sum
+	return checksum(body) == sum
+}
+
+// checksum is crc32.ChecksumIEEE, which would move what it is given to the heap.
+func checksum[T string | []byte](b T) uint32 {
+	sum := ^uint32(0)
+	for i := range len(b) {
+		sum = crc32.IEEETable[byte(sum)^b[i]] ^ sum>>8
+	}
+	return ^sum
 }
 
 // tokenPrefix is how every token of ours begins: {"alg":"EdDSA","kid": in base64url.

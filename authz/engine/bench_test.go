@@ -38,7 +38,7 @@ func TestAllocationsOfADecision(t *testing.T) {
 		name   string
 		cached bool
 		max    float64
-	}{{"from the cache", true, 10}, {"evaluated", false, 200}} {
+	}{{"from the cache", true, 7}, {"evaluated", false, 200}} {
 		gate, r, ctx := gateOver(t, shop(t), c.cached), request("bakery", authz.KindManifest, "acme/app", digestOfName("image140")), context.Background()
 		gate.Decide(ctx, r)
 		n := testing.AllocsPerRun(200, func() {

@@ -40,7 +40,7 @@ func (k *keyer) explain(in *authz.Input) (parts []authz.KeyPart, uncacheable str
 			add(name, in.Kind.String())
 			continue
 		}
-		b := inputParts[name](nil, in)
+		b := inputParts[name].append(nil, in)
 		_, n := binary.Uvarint(b)
 		add(name, string(b[n:]))
 	}

@@ -16,9 +16,6 @@ import (
 // never found.
 const keyFormat = "pullgate verdict 1\n"
 
-// part appends what one field of the input contributes to a key.
-type part func(b []byte, in *authz.Input) []byte
-
 // keyer makes cache keys: a hash of everything a verdict can depend on but the time. Which
 // fields of the input that is says the analysis of the compiled rules; license data counts by the
 // content of the customer's document and by Target.Facts.
@@ -44,26 +41,70 @@ func text(b []byte, s string) []byte {
 // inputParts are the fields that rules may read, but for those that are in every key (subject.customer,
 // action, resource.candidates) and time. A field that is not here is absent from every input.
 var inputParts = map[string]part{
-	"subject.key":         func(b []byte, in *authz.Input) []byte { return text(b, in.Subject.Key) },
-	"subject.via":         func(b []byte, in *authz.Input) []byte { return text(b, in.Subject.Via) },
-	"resource.kind":       func(b []byte, in *authz.Input) []byte { return append(b, byte(in.Kind)) },
-	"resource.host":       func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Host) },
-	"resource.registry":   func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Registry) },
-	"resource.repository": func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Repository) },
-	"resource.product":    func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Product) },
-	"resource.tag":        func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Tag) },
-	"resource.digest":     func(b []byte, in *authz.Input) []byte { return text(b, in.Target.Resource.Digest) },
-	"resource.path":       func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Path) },
-	"request.method":      func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Method) },
-	"request.host":        func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Host) },
-	"request.path":        func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Path) },
-	"request.via":         func(b []byte, in *authz.Input) []byte { return text(b, in.Request.Via) },
-	"request.address": func(b []byte, in *authz.Input) []byte {
+	"subject.key": subjectKey, "subject.via": subjectVia,
+	"resource.kind": resourceKind, "resource.host": requestHost, "resource.registry": resourceRegistry,
+	"resource.repository": resourceRepository, "resource.product": resourceProduct,
+	"resource.tag": resourceTag, "resource.digest": resourceDigest, "resource.path": requestPath,
+	"request.method": requestMethod, "request.host": requestHost, "request.path": requestPath,
+	"request.via": requestVia, "request.address": requestAddress,
+}
+
+// A part is one field of the input as it stands in a key.
+type part uint8
+
+const (
+	_ part = iota
+	subjectKey
+	subjectVia
+	resourceKind
+	resourceRegistry
+	resourceRepository
+	resourceProduct
+	resourceTag
+	resourceDigest
+	requestMethod
+	requestHost
+	requestPath
+	requestVia
+	requestAddress
+)
+
+// append appends what the field contributes. It is a switch and no table of functions so that keys are
+// made on the stack.
+func (p part) append(b []byte, in *authz.Input) []byte {
+	switch p {
+	case subjectKey:
+		return text(b, in.Subject.Key)
+	case subjectVia:
+		return text(b, in.Subject.Via)
+	case resourceKind:
+		return append(b, byte(in.Kind))
+	case resourceRegistry:
+		return text(b, in.Target.Resource.Registry)
+	case resourceRepository:
+		return text(b, in.Target.Resource.Repository)
+	case resourceProduct:
+		return text(b, in.Target.Resource.Product)
+	case resourceTag:
+		return text(b, in.Target.Resource.Tag)
+	case resourceDigest:
+		return text(b, in.Target.Resource.Digest)
+	case requestMethod:
+		return text(b, in.Request.Method)
+	case requestHost:
+		return text(b, in.Request.Host)
+	case requestPath:
+		return text(b, in.Request.Path)
+	case requestVia:
+		return text(b, in.Request.Via)
+	case requestAddress:
 		if !in.Request.Address.IsValid() {
 			return text(b, "")
 		}
 		return text(b, in.Request.Address.String())
-	},
+	default:
+		panic("a part of a key without a field") // of inputParts there is none
+	}
 }
 
 // newKeyer makes the keyer of a policy over the data in s.
@@ -161,7 +202,7 @@ func (k *keyer) reads(words []string, fields map[string]bool) {
 			}
 		}
 	default:
-		if name := words[0] + "." + words[1]; inputParts[name] != nil {
+		if name := words[0] + "." + words[1]; inputParts[name] != 0 {
 			fields[name] = true
 		}
 	}
@@ -203,11 +244,11 @@ func (k *keyer) key(in *authz.Input) ([32]byte, bool) {
 	}
 	if in.Kind == authz.KindTags {
 		for _, p := range k.listed {
-			b = p(b, in)
+			b = p.append(b, in)
 		}
 	}
 	for _, p := range k.parts {
-		b = p(b, in)
+		b = p.append(b, in)
 	}
 	return sha256.Sum256(b), true
 }

@@ -3,6 +3,7 @@ package envoy
 import (
 	"net/netip"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
@@ -57,8 +58,10 @@ const jwtFilter = "envoy.filters.http.jwt_authn"
 // encode_raw_headers, as a list of raw bytes, in which it has joined Authorization and Host
 // all the same (seen with 1.40.0). Path, method and host are attributes in both, cleaned
 // like the strings; where the raw ":path" is there it counts.
-func decode(data string) (*classify.Inbound, error) {
-	d := decoder{in: classify.Inbound{Via: via}}
+//
+// What it returns is the decoder's own and lasts until its next use.
+func (d *decoder) decode(data string) (*classify.Inbound, error) {
+	*d = decoder{in: classify.Inbound{Via: via}}
 	for m := message(data); d.next(&m); {
 		if d.is(requestAttributes) {
 			d.attributes(d.value)
@@ -102,6 +105,15 @@ func kept(in *classify.Inbound) *classify.Inbound {
 	return in
 }
 
+// decoders are used again: they are the largest piece of memory that a request needs.
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
+
+// release gives a decoder back, without a trace of the request and its key.
+func (d *decoder) release() {
+	*d = decoder{}
+	decoders.Put(d)
+}
+
 // decoder is what has been read so far. A field that comes twice counts as the format says: of
 // single values the last one, of messages all together, of lists every entry. A header that
 // comes twice in the map is there twice, which classify takes for what it is.
@@ -112,8 +124,9 @@ type decoder struct {
 	body    string
 	rawBody string
 
-	joined []classify.Header // of the map of strings
-	raw    []classify.Header // of the list of bytes
+	room   [usualHeaders]classify.Header // where the list of headers begins
+	joined []classify.Header             // of the map of strings
+	raw    []classify.Header             // of the list of bytes
 	hasMap bool
 	paths  int    // how many raw ":path" there are,
 	path   string // and the last one
@@ -237,8 +250,8 @@ func (d *decoder) header(m message, list *[]classify.Header) {
 		}
 		d.path = h.Value
 	}
-	if *list == nil {
-		*list = make([]classify.Header, 0, usualHeaders)
+	if d.joined == nil && d.raw == nil {
+		*list = d.room[:0]
 	}
 	*list = append(*list, h)
 }

@@ -15,7 +15,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"runtime"
 	"runtime/debug"
 	"time"
 
@@ -82,6 +81,17 @@ type Server struct {
 // service is the name under which health is asked for, beside "".
 const service = "envoy.service.auth.v3.Authorization"
 
+// Each of streamWorkers answers one request at a time on a stack that has grown already; requests beyond them get a
+// goroutine each, which grows its own: a tenth of an answer from the cache.
+const streamWorkers = 64
+
+// Bytes that a client may send before they are read: of one request, which has 1 to 2 KB, and of a
+// connection, which carries all those of one thread of Envoy.
+const (
+	streamWindow     = 256 << 10
+	connectionWindow = 4 << 20
+)
+
 // New listens and returns a server that says NOT_SERVING. Errors say what to set.
 func New(cfg Config) (*Server, error) {
 	if cfg.Decider == nil {
@@ -113,8 +123,11 @@ func New(cfg Config) (*Server, error) {
 		grpc.MaxConcurrentStreams(4096), // Envoy's circuit breaker stops at 1024 by default
 		grpc.MaxHeaderListSize(16 << 10),
 		grpc.MaxRecvMsgSize(16 << 20), // above the largest header section Envoy takes (8 MiB): an error here is not a refusal
-		grpc.NumStreamWorkers(uint32(runtime.GOMAXPROCS(0))),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.WaitForHandlers(true),
+		// Sizes that are set also keep grpc-go from measuring them, with a ping and its answer for nearly every request.
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connectionWindow),
 	}
 	if cfg.TLS != nil {
 		config, err := cfg.TLS.server()
@@ -195,10 +208,14 @@ func (s *Server) check(ctx context.Context, data string) (out *reply.Reply) {
 		s.late.Inc()
 		return reply.For(nil, &authz.Decision{Outcome: authz.OutcomeError, Status: 503, Code: authz.CodeOverloaded})
 	}
-	r := malformed()
-	in, err := decode(data)
+	var r *authz.Request
+	decoder := decoders.Get().(*decoder)
+	defer decoder.release()
+	in, err := decoder.decode(data)
 	if err == nil {
 		r = s.cfg.Classifier.Classify(in)
+	} else {
+		r = malformed()
 	}
 	d := s.cfg.Decider.Decide(ctx, r)
 	p := s.cfg.Reply(r, d)

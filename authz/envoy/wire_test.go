@@ -3,6 +3,7 @@ package envoy
 import (
 	"math/rand/v2"
 	"net/netip"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
@@ -65,6 +66,9 @@ var sameInbound = []cmp.Option{
 	cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{}),
 	cmpopts.SortSlices(func(a, b classify.Header) bool { return a.Name+"\x00"+a.Value < b.Name+"\x00"+b.Value }),
 }
+
+// decode reads with a decoder of its own.
+func decode(data string) (*classify.Inbound, error) { return new(decoder).decode(data) }
 
 // agrees checks that decode reads bytes as protobuf reads them. It may refuse more: groups, and
 // what stands in fields that nobody asks for.
@@ -350,13 +354,13 @@ func TestAllocationsOfTheWire(t *testing.T) {
 	}
 	text := string(data)
 	p := &reply.Reply{Allow: true, Status: 200, Path: "/v2/a", UpstreamRemove: []string{"authorization"}, ResponseAdd: []reply.Header{{Name: "cache-control", Value: "no-store"}}}
-	buffer := make([]byte, 0, 1024)
+	buffer, used := make([]byte, 0, 1024), new(decoder)
 	for name, c := range map[string]struct {
 		max float64
 		f   func()
 	}{
-		"decode": {4, func() {
-			if _, err := decode(text); err != nil {
+		"decode": {2, func() { // the path and the host, which are kept
+			if _, err := used.decode(text); err != nil {
 				t.Fatal(err)
 			}
 		}},
@@ -365,6 +369,63 @@ func TestAllocationsOfTheWire(t *testing.T) {
 		if n := testing.AllocsPerRun(200, c.f); n > c.max {
 			t.Errorf("%s: %v allocations, want at most %v", name, n, c.max)
 		}
+	}
+}
+
+// A message may hold the headers both ways, in any order. The two lists are two.
+func TestListsOfHeadersAreApart(t *testing.T) {
+	request := func(h *authv3.AttributeContext_HttpRequest) []byte {
+		data, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{Request: &authv3.AttributeContext_Request{Http: h}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	raw := request(&authv3.AttributeContext_HttpRequest{HeaderMap: &corev3.HeaderMap{Headers: []*corev3.HeaderValue{
+		{Key: "authorization", RawValue: []byte("Basic raw")}, {Key: "x-raw", RawValue: []byte("1")},
+	}}})
+	joined := request(&authv3.AttributeContext_HttpRequest{Headers: map[string]string{"authorization": "Basic joined"}})
+	for _, data := range [][]byte{append(slices.Clone(raw), joined...), append(slices.Clone(joined), raw...)} {
+		agrees(t, data)
+		in, err := decode(string(data))
+		want := []classify.Header{{Name: "authorization", Value: "Basic raw"}, {Name: "x-raw", Value: "1"}}
+		if err != nil || !slices.Equal(in.Headers, want) {
+			t.Errorf("%v %+v", err, in)
+		}
+	}
+}
+
+// A decoder that waits for its next use has nothing of the last request, above all no key, and
+// what was more than it has room for does not show in the next one.
+func TestDecodersKeepNothing(t *testing.T) {
+	many := map[string]string{}
+	for i := range 3 * usualHeaders {
+		many["x-"+strconv.Itoa(i)] = "Basic secret"
+	}
+	var data [2]string
+	for i, headers := range []map[string]string{many, {"authorization": "Basic other"}} {
+		b, err := proto.Marshal(&authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+			Source:  &authv3.AttributeContext_Peer{Principal: "spiffe://a/" + strconv.Itoa(i)},
+			Request: &authv3.AttributeContext_Request{Http: &authv3.AttributeContext_HttpRequest{Method: "GET", Path: "/v2/", Headers: headers, Body: "secret"[:6-6*i]}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		data[i] = string(b)
+	}
+	d := new(decoder)
+	for range 2 {
+		for _, text := range data {
+			got, err := d.decode(text)
+			want, errWant := decode(text)
+			if diff := cmp.Diff(want, got, sameInbound...); diff != "" || err != nil || errWant != nil {
+				t.Fatalf("%v %v %s", err, errWant, diff)
+			}
+		}
+	}
+	d.release()
+	if !reflect.DeepEqual(d, new(decoder)) {
+		t.Fatalf("%+v is left", d)
 	}
 }
 
