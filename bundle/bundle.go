@@ -19,8 +19,8 @@ import (
 	"strings"
 )
 
-// Format is the version of the bundle format. Read refuses others.
-const Format = 1
+// oldestFormat is the oldest version of the bundle format that Read takes.
+const oldestFormat = 1
 
 // Never as a NotAfter: the bundle has no deadline.
 const Never int64 = math.MaxInt64
@@ -48,6 +48,7 @@ var (
 
 // manifest is what a bundle says about itself; the methods of Bundle explain it.
 type manifest struct {
+	Format                     int
 	Name                       string
 	Serial, IssuedAt, NotAfter int64
 	PolicyDigest, Revision     string
@@ -164,6 +165,9 @@ func (b *Bundle) Paths() []string { return slices.Clone(b.paths) }
 // Revision identifies the content: the SHA-256, in hex, over the path and SHA-256 of every file
 // but manifest and signature. Equal content has the same revision whatever its serial and times.
 func (b *Bundle) Revision() string { return b.manifest.Revision }
+
+// Format is the version of the bundle format that the bundle is written in.
+func (b *Bundle) Format() int { return b.manifest.Format }
 
 // Name is the set of customers the bundle serves; it is also the scope of the signature.
 func (b *Bundle) Name() string { return b.manifest.Name }

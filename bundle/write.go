@@ -53,7 +53,7 @@ func Write(w io.Writer, c *Content, s *Signer) (*Bundle, error) {
 
 // assemble checks the content and adds manifest and signature. It also returns the hashes of the files.
 func assemble(c *Content, s *Signer) (*Bundle, map[string][sha256.Size]byte, error) {
-	m := manifest{Name: c.Name, Serial: c.Serial, IssuedAt: c.IssuedAt, NotAfter: c.NotAfter, PolicyDigest: c.PolicyDigest}
+	m := manifest{Format: Format, Name: c.Name, Serial: c.Serial, IssuedAt: c.IssuedAt, NotAfter: c.NotAfter, PolicyDigest: c.PolicyDigest}
 	if m.Name == "" {
 		m.Name = DefaultName
 	}
@@ -158,7 +158,7 @@ func (m *manifest) check() error {
 func (m *manifest) file() manifestFile {
 	f := manifestFile{
 		Roots: roots, RegoVersion: 1, Revision: m.Revision,
-		Metadata: metadata{Format: Format, Name: m.Name, Serial: m.Serial, IssuedAt: m.IssuedAt, PolicyDigest: m.PolicyDigest},
+		Metadata: metadata{Format: m.Format, Name: m.Name, Serial: m.Serial, IssuedAt: m.IssuedAt, PolicyDigest: m.PolicyDigest},
 	}
 	if m.NotAfter != Never {
 		f.Metadata.NotAfter = &m.NotAfter
@@ -173,12 +173,12 @@ func readManifest(data []byte) (manifest, error) {
 	if err := json.Unmarshal(data, &probe); err != nil {
 		return manifest{}, formatError(ManifestPath, "not a manifest")
 	}
-	if probe.Metadata.Format != Format {
-		err := formatError(ManifestPath, "format %d, this program reads format %d; update it before the publisher", probe.Metadata.Format, Format)
-		if probe.Metadata.Format > Format {
-			err = fmt.Errorf("%w: %w", ErrNewer, err)
-		}
-		return manifest{}, err
+	switch format := probe.Metadata.Format; {
+	case format > Format:
+		return manifest{}, fmt.Errorf("%w: %w", ErrNewer,
+			formatError(ManifestPath, "format %d, this program reads format %d; update it before the publisher", format, Format))
+	case format < oldestFormat:
+		return manifest{}, formatError(ManifestPath, "format %d, this program reads format %d and later", format, oldestFormat)
 	}
 	var f manifestFile
 	if err := decodeExact(data, &f); err != nil {
@@ -186,7 +186,7 @@ func readManifest(data []byte) (manifest, error) {
 	}
 	md := f.Metadata
 	m := manifest{
-		Name: md.Name, Serial: md.Serial, IssuedAt: md.IssuedAt, NotAfter: Never,
+		Format: md.Format, Name: md.Name, Serial: md.Serial, IssuedAt: md.IssuedAt, NotAfter: Never,
 		PolicyDigest: md.PolicyDigest, Revision: f.Revision,
 	}
 	if md.NotAfter != nil {

@@ -140,7 +140,7 @@ func (v *vendor) onlyTheLeaderMoves(url string) {
 	v.Helper()
 	db, err := postgres.Open(postgres.Config{URL: url})
 	v.must(err)
-	lease, err := db.Lead(v.Context(), "another name")
+	lease, err := db.Lead(v.Context(), "another name", nil)
 	v.must(err)
 	defer lease.Close()
 	pub := &publisher{compiled: &compileSide{source: db}}

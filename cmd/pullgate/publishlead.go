@@ -68,12 +68,16 @@ func (pub *publisher) begin(ctx context.Context, newest map[string]publish.Newes
 
 // elected waits for the election; nil when ctx is done before.
 func (pub *publisher) elected(ctx context.Context, db *postgres.DB) (*postgres.Lease, error) {
-	pub.status.standBy("waits to be elected: another publisher of this database leads, or the database is not to be had")
+	said := ""
+	waits := func() {
+		said = ""
+		pub.status.standBy("waits to be elected: another publisher of this database leads, or the database is not to be had")
+	}
+	waits()
 	defer pub.status.standBy("")
 	pub.log.Info("waits to be elected", "database", db.String())
-	said := ""
 	for {
-		lease, err := db.Lead(ctx, "publish")
+		lease, err := db.Lead(ctx, "publish", waits)
 		switch {
 		case err == nil:
 			return lease, nil

@@ -40,7 +40,7 @@ func newDatabase(t *testing.T) string {
 	return database.server.URL("postgres", name)
 }
 
-// closesDatabase runs the tests, and stops the server after the last.
+// closesDatabase runs the tests, and stops the server after the last; the program of nextProgram goes, too.
 type closesDatabase struct{ *testing.M }
 
 func (m closesDatabase) Run() int {
@@ -48,6 +48,7 @@ func (m closesDatabase) Run() int {
 	if database.server != nil {
 		database.server.Close()
 	}
+	_ = os.RemoveAll(nextDir)
 	return code
 }
 

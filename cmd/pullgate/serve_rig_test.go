@@ -15,6 +15,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -53,6 +54,7 @@ type vendor struct {
 	attach   bool // pullgate puts the registry's credential on requests
 	realms   []string
 	config   string                                   // more of pullgate.yaml
+	program  string                                   // what is started, see with; "" is this process
 	envoy    func(t *testing.T, config string) string // changes Envoy's configuration; nil leaves it
 }
 
@@ -226,14 +228,34 @@ type started struct {
 	leave    func()           // before it is looked for what is still running; nil is nothing
 }
 
-// start starts a command in this process, with an admin port of its own. The test's end stops it if
-// the test has not.
+// with is the same vendor, who starts a program in a process of its own.
+func (v *vendor) with(program string) *vendor {
+	other := *v
+	other.program = program
+	return &other
+}
+
+// run runs a command, which the end of ctx stops as SIGTERM does.
+func (v *vendor) run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	if v.program == "" {
+		return run(ctx, args, strings.NewReader(""), stdout, stderr)
+	}
+	cmd := exec.CommandContext(ctx, v.program, args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	if err := cmd.Run(); cmd.ProcessState == nil {
+		fmt.Fprintln(stderr, err)
+	}
+	return cmd.ProcessState.ExitCode()
+}
+
+// start starts a command, with an admin port of its own. The test's end stops it if the test has not.
 func (v *vendor) start(args ...string) *started {
 	v.Helper()
 	s := &started{vendor: v, log: newLines(), out: newLines(), done: make(chan int, 1), leaks: goleak.IgnoreCurrent()}
 	var ctx context.Context
 	ctx, s.cancel = context.WithCancel(context.Background())
-	go func() { s.done <- run(ctx, args, strings.NewReader(""), s.out, s.log) }()
+	go func() { s.done <- v.run(ctx, args, s.out, s.log) }()
 	s.client = &http.Client{Timeout: patience, Transport: &http.Transport{}}
 	s.admin = s.printed("admin")
 	v.Cleanup(func() { s.stop() })

@@ -42,7 +42,7 @@ func TestDocumentedSQL(t *testing.T) {
 		}
 	}
 
-	l, err := candidate(t, as("publisher")).Lead(t.Context(), "publisher")
+	l, err := candidate(t, as("publisher")).Lead(t.Context(), "publisher", nil)
 	must(t, err)
 	serial, err := l.Reserve(t.Context(), "default", 0)
 	must(t, err, l.Published(t.Context(), "default", serial, revision))

@@ -39,11 +39,12 @@ type Lease struct {
 
 // Lead waits until this process is elected among all that ask for the name in this database, or
 // until ctx is done. Any other error says that nobody can be elected now: ask again after a pause.
+// waits, unless it is nil, is called when another one is found to lead.
 //
 // Elected is who holds an advisory lock of a session of its own. The server ends that session when
 // it hears nothing for 12 s, so that a process that is frozen, or whose network is, gives the lock
 // up though its connection stays open.
-func (db *DB) Lead(ctx context.Context, name string) (*Lease, error) {
+func (db *DB) Lead(ctx context.Context, name string, waits func()) (*Lease, error) {
 	conn, err := db.candidate(ctx)
 	if err != nil {
 		return nil, err
@@ -56,6 +57,10 @@ func (db *DB) Lead(ctx context.Context, name string) (*Lease, error) {
 		}
 		if got {
 			return db.lease(ctx, conn, name)
+		}
+		if waits != nil {
+			waits()
+			waits = nil
 		}
 		wait(ctx, db.retry/2+rand.N(db.retry/2))
 	}

@@ -34,7 +34,7 @@ func lead(t *testing.T, db *DB) *Lease {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 45*time.Second) // less than a term
 	defer cancel()
-	l, err := db.Lead(ctx, "publisher")
+	l, err := db.Lead(ctx, "publisher", nil)
 	must(t, err)
 	t.Cleanup(l.Close)
 	return l
@@ -61,13 +61,13 @@ func TestOneLeadsAndTheNextFollows(t *testing.T) {
 	first := lead(t, db)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // longer than its term
 	defer cancel()
-	if l, err := candidate(t, url).Lead(ctx, "publisher"); !errors.Is(err, context.DeadlineExceeded) || l != nil {
+	if l, err := candidate(t, url).Lead(ctx, "publisher", nil); !errors.Is(err, context.DeadlineExceeded) || l != nil {
 		t.Fatalf("two lead: %v, %v", l, err)
 	}
 	if isLost(first, 0) {
 		t.Error("the leader lost without a reason")
 	}
-	other, err := candidate(t, url).Lead(t.Context(), "another name")
+	other, err := candidate(t, url).Lead(t.Context(), "another name", nil)
 	must(t, err)
 	other.Close()
 	first.Close()
@@ -310,7 +310,7 @@ func TestOlderFenceIsRefused(t *testing.T) {
 }
 
 func TestLeadSaysWhyNobodyCanBeElected(t *testing.T) {
-	if _, err := candidate(t, databaseFrom(t, "template0")).Lead(t.Context(), "publisher"); err == nil || !strings.Contains(err.Error(), "no tables of pullgate") {
+	if _, err := candidate(t, databaseFrom(t, "template0")).Lead(t.Context(), "publisher", nil); err == nil || !strings.Contains(err.Error(), "no tables of pullgate") {
 		t.Errorf("error %v", err)
 	}
 }

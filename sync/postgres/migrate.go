@@ -2,16 +2,12 @@ package postgres
 
 import (
 	"context"
-	"embed"
 	"errors"
 	"fmt"
 	"io/fs"
 	"regexp"
 	"strconv"
 )
-
-//go:embed migrations/*.sql
-var migrations embed.FS
 
 // A migration is one step of the schema: migrations/NNNN_name.sql, whose first line names the
 // oldest schema number that a pullgate must know to read what it leaves.
@@ -54,7 +50,8 @@ func schema() (int, error) {
 }
 
 // Migrate makes or upgrades the tables, all or nothing, and returns the numbers of the schema
-// before (0: there was none) and after. Its user must be their owner.
+// before (0: there was none) and after. Its user must be their owner. Tables of a newer pullgate
+// that this one cannot read are an error.
 func (db *DB) Migrate(ctx context.Context) (before, after int, err error) {
 	conn, err := db.connect(ctx)
 	if err != nil {
@@ -102,7 +99,7 @@ func migrate(ctx context.Context, conn *session) (before, after int, err error) 
 			return 0, 0, err
 		}
 	}
-	return before, max(before, len(list)), nil
+	return before, max(before, len(list)), checkSchema(ctx, conn) // a newer pullgate may have made them
 }
 
 // checkSchema refuses a schema that this pullgate cannot read.

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/pullgate/pullgate/bundle"
 )
 
 // PusherConfig says where bundles are pushed to. Repository is required.
@@ -117,6 +118,9 @@ func (p *Pusher) look(ctx context.Context, a *artifact, opts []remote.Option) er
 	if json.Unmarshal(found.Manifest, &manifest) != nil {
 		return ErrMissing
 	}
+	if format, _ := strconv.Atoi(manifest.Annotations[formatAnnotation]); format > bundle.Format {
+		return errTakenByNewer(fmt.Errorf("%w: format %d, this program reads format %d", bundle.ErrNewer, format, bundle.Format))
+	}
 	serial, err := strconv.ParseInt(manifest.Annotations[serialAnnotation], 10, 64)
 	if err != nil {
 		serial = 0
@@ -124,7 +128,11 @@ func (p *Pusher) look(ctx context.Context, a *artifact, opts []remote.Option) er
 	return compare(serial, a.issue.Bundle)
 }
 
-const serialAnnotation = "org.opencontainers.image.version"
+const (
+	serialAnnotation = "org.opencontainers.image.version"
+	// formatAnnotation is of bundles after format 1, whose artifacts stay as they always were.
+	formatAnnotation = "io.github.pullgate.bundle.format"
+)
 
 func (p *Pusher) artifact(issue *Issue) (*artifact, error) {
 	b := issue.Bundle
@@ -142,11 +150,15 @@ func (p *Pusher) artifact(issue *Issue) (*artifact, error) {
 	if image, err = mutate.CreatedAt(image, v1.Time{Time: created}); err != nil {
 		return nil, err
 	}
-	a := &artifact{issue: issue, image: mutate.Annotations(image, map[string]string{
+	annotations := map[string]string{
 		"org.opencontainers.image.created":  created.Format(time.RFC3339),
 		"org.opencontainers.image.revision": b.Revision(),
 		serialAnnotation:                    strconv.FormatInt(b.Serial(), 10),
-	}).(v1.Image)}
+	}
+	if b.Format() > 1 {
+		annotations[formatAnnotation] = strconv.Itoa(b.Format())
+	}
+	a := &artifact{issue: issue, image: mutate.Annotations(image, annotations).(v1.Image)}
 	if a.digest, err = a.image.Digest(); err != nil {
 		return nil, err
 	}

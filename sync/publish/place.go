@@ -35,6 +35,11 @@ var (
 	ErrTaken   = errors.New("another publisher writes there, or this one was set back")
 )
 
+// errTakenByNewer is ErrTaken by a program that is newer than this one.
+func errTakenByNewer(err error) error {
+	return fmt.Errorf("%w: what is there: %w; update this publisher, or remove what is there", ErrTaken, err)
+}
+
 // compare judges what is found by its serial, 0 for nothing or for what nobody can read, when it is not
 // the same bytes.
 func compare(found int64, b *bundle.Bundle) error {
@@ -92,7 +97,7 @@ func (d *Directory) Look(_ context.Context, issue *Issue) error {
 		return fmt.Errorf("%w: what is there is %w; give it with --key-file, or remove what is there", ErrTaken, err)
 	}
 	if errors.Is(err, bundle.ErrNewer) {
-		return fmt.Errorf("%w: what is there: %w; update this publisher, or remove what is there", ErrTaken, err)
+		return errTakenByNewer(err)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: what is there cannot be read: %w", ErrMissing, err)

@@ -32,11 +32,12 @@ const (
 	Future       Reason = "future"        // issued ahead of the clock
 	Expired      Reason = "expired"       // past its not_after
 	Refused      Reason = "refused"       // it could not be made active
+	Newer        Reason = "newer"         // in a format that only newer programs read
 )
 
 var reasons = []Reason{
 	Unreachable, Slow, Failing, Unauthorized, NotFound, Redirected, Unprepared, Garbage, TooLarge, Unsigned,
-	UnknownKey, BadSignature, WrongName, Rollback, Changed, Future, Expired, Refused,
+	UnknownKey, BadSignature, WrongName, Rollback, Changed, Future, Expired, Refused, Newer,
 }
 
 // Failure says what went wrong with a publisher, or with the bundle on disk, and what to do. Its text
@@ -91,6 +92,8 @@ func (f *Failure) Remedy() string {
 		return "let the publisher issue a new one, or, if this machine's clock is ahead, set it"
 	case Refused:
 		return "it may be of a newer pullgate: then update this one; the log says why"
+	case Newer:
+		return "until it is updated, or the publisher set back, no edit and no revocation counts here"
 	}
 	return "check the address, the network and the certificate; it is asked again"
 }
@@ -119,7 +122,7 @@ func failed(source string, err error) *Failure {
 		{errFuture, Future},
 		{errExpired, Expired},
 		{errRefused, Refused},
-		{bundle.ErrNewer, Refused},
+		{bundle.ErrNewer, Newer},
 	} {
 		if errors.Is(err, known.err) {
 			f.Reason = known.reason

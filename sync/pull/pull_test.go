@@ -148,7 +148,7 @@ func TestWrongAnswersAreRefused(t *testing.T) {
 		{"cut", file(good[:len(good)-20]), Garbage, "the file ends early"},
 		{"bytes appended", file(append(bytes.Clone(made(t, 6)), 'x')), Garbage, "bytes after the end of the file"},
 		{"an altered file", file(packed(flip(unpacked(t, made(t, 6)), len(raw)-1024-512))), Garbage, "not what was signed"},
-		{"a newer format", file(packed(bytes.Replace(raw, []byte(`"format":1`), []byte(`"format":2`), 1))), Refused, "update it before the publisher"},
+		{"a newer format", file(packed(bytes.Replace(raw, []byte(`"format":1`), []byte(`"format":2`), 1))), Newer, "update it before the publisher; until it is updated, or the publisher set back, no edit and no revocation counts here"},
 		{"a bomb of zeros", file(packed(make([]byte, 64<<20))), Garbage, ""},
 		{"a bomb of content", file(made(t, 6, func(c *bundle.Content) { c.Files["index.bin"] = make([]byte, 9<<20) })), TooLarge, "index.bin has 9437184 bytes"},
 		{"a huge body, announced", func(w http.ResponseWriter, _ *http.Request) {
