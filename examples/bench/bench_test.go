@@ -40,7 +40,7 @@ func withPullgate(f func() int) (int, error) {
 // small is a run whose figures mean nothing.
 func small(t *testing.T) *bench {
 	return &bench{
-		o:     options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond, tags: []int{30, 100}, growth: []int{100, 200}},
+		o:     options{pullgate: pullgate, rounds: 1, requests: 600, customers: 40, crowd: 2000, digests: 4000, spell: 200 * time.Millisecond, tags: []int{30, 100}, growth: []int{100, 200}, edits: 4},
 		dir:   t.TempDir(),
 		say:   t.Logf,
 		serve: func(_ context.Context, service string) (*server, error) { return startInProcess(t, service) },
@@ -51,7 +51,7 @@ func small(t *testing.T) *bench {
 // Every part, small: every side answers what it must, and every row has a figure. What the
 // figures are depends on the machine and is no test.
 func TestParts(t *testing.T) {
-	rows := map[string]int{"served": 9, "activation": 7, "recording": 2, "envoy": 16, "sizes": 7, "growth": 8}
+	rows := map[string]int{"served": 9, "activation": 7, "recording": 2, "envoy": 16, "sizes": 7, "growth": 8, "effect": 14, "revocation": 5, "push": 6}
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) {
 			r, err := p.run(small(t), t.Context())
@@ -70,6 +70,23 @@ func TestParts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// An edit of one of 1,000 customers counts through Envoy within a second (design §16; three times as long is
+// an error, since a machine may be busy).
+func TestEffectThroughEnvoy(t *testing.T) {
+	rows, err := small(t).edited(t.Context(), 1000, editing{edits: 20, must: 1, aim: 0.3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range rows {
+		if r.must > 0 {
+			t.Logf("%s: %.2f s", r.what, r.samples[0])
+		}
+		if r.must > 0 && r.samples[0] > 3*r.must {
+			t.Errorf("%s: %.2f s, want %.0f", r.what, r.samples[0], r.must)
+		}
 	}
 }
 

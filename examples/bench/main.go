@@ -88,6 +88,7 @@ type options struct {
 	spell     time.Duration // of a load that lasts for a time
 	tags      []int         // of two repositories that are listed
 	growth    []int         // numbers of customers
+	edits     int           // of licenses
 }
 
 // A bench is one run.
@@ -120,6 +121,9 @@ var parts = []part{
 	{"envoy", (*bench).proxied},
 	{"sizes", (*bench).sizes},
 	{"growth", (*bench).growth},
+	{"effect", (*bench).effect},
+	{"revocation", (*bench).revocation},
+	{"push", (*bench).pushed},
 }
 
 func run(ctx context.Context, args []string, out io.Writer) (err error) {
@@ -132,7 +136,8 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.IntVar(&o.crowd, "crowd", 100_000, "customers of the vendor whose bundle is measured")
 	flags.IntVar(&o.digests, "digests", 1_000_000, "digests in that bundle's index")
 	flags.DurationVar(&o.spell, "spell", 4*time.Second, "how long a load lasts that lasts for a time")
-	limit := flags.Duration("timeout", 30*time.Minute, "ends a run that takes longer")
+	flags.IntVar(&o.edits, "edits", 100, "edits of a license; fewer of what takes longer")
+	limit := flags.Duration("timeout", 40*time.Minute, "ends a run that takes longer")
 	names := flags.String("parts", "", "parts to run, comma-separated; all without it: "+partNames())
 	file := flags.String("write", "", "Markdown file whose parts between the marks <!-- PART --> get the tables")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {

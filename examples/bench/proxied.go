@@ -218,23 +218,29 @@ func (w *way) turn(ctx context.Context, list []drive.Choice, keep bool) error {
 
 // pull sends one request, which must be answered by the upstream.
 func (w *way) pull(ctx context.Context, c drive.Choice) error {
+	status, body, err := w.ask(ctx, c)
+	if err == nil && (status != http.StatusOK || string(body) != upstreamBody) {
+		err = fmt.Errorf("%s %s: %d %s", c.Method, c.Path, status, body)
+	}
+	return err
+}
+
+// ask sends one request.
+func (w *way) ask(ctx context.Context, c drive.Choice) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, c.Method, "https://"+w.addr+c.Path, nil)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	req.Host = host
 	req.Header.Set("Authorization", c.Authorization)
 	req.Header.Set("Accept", "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json")
 	resp, err := w.client.Do(req)
 	if err != nil {
-		return err
+		return 0, nil, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err == nil && (resp.StatusCode != http.StatusOK || string(body) != upstreamBody) {
-		err = fmt.Errorf("%s %s: %s %s", c.Method, c.Path, resp.Status, body)
-	}
-	return err
+	body, err = io.ReadAll(resp.Body)
+	return resp.StatusCode, body, err
 }
 
 // upstreamBody is what the upstream answers to everything.

@@ -34,13 +34,14 @@ func startPullgate(ctx context.Context, pullgate string, v *vendor, name, more s
 // startFollowing runs a sidecar that follows what is at a URL, with its configuration and data in a
 // directory, and returns when it is ready.
 func startFollowing(ctx context.Context, pullgate, dir, url, publicKey, more string) (*server, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return nil, err
-	}
-	config := filepath.Join(dir, "pullgate.yaml")
-	text := fmt.Sprintf("bundle_url: [%q]\nbundle_key_file: [%q]\ngrpc_addr: 127.0.0.1:0\nadmin_addr: 127.0.0.1:0\ndata: %q\nlog_level: warn\n%s",
-		url, publicKey, filepath.Join(dir, "data"), more)
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	return startServing(ctx, pullgate, dir, fmt.Sprintf("bundle_url: [%q]\nbundle_key_file: [%q]\n%s", url, publicKey, more))
+}
+
+// startServing runs `pullgate serve` with its configuration and data in a directory, and returns when
+// it is ready.
+func startServing(ctx context.Context, pullgate, dir, settings string) (*server, error) {
+	config, err := configure(dir, "grpc_addr: 127.0.0.1:0\n"+settings)
+	if err != nil {
 		return nil, err
 	}
 	p, err := peers.StartPullgate(ctx, pullgate, config)
@@ -51,6 +52,16 @@ func startFollowing(ctx context.Context, pullgate, dir, url, publicKey, more str
 		return nil, errors.Join(fmt.Errorf("%w\n%s", err, p.Output()), p.Close())
 	}
 	return &server{pids: []int{p.PID()}, addr: p.GRPC, admin: p.Admin, close: p.Close}, nil
+}
+
+// configure writes what pullgate is configured by in a directory, where its data is, too.
+func configure(dir, settings string) (string, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	config := filepath.Join(dir, "pullgate.yaml")
+	text := fmt.Sprintf("admin_addr: 127.0.0.1:0\ndata: %q\nlog_level: warn\n%s", filepath.Join(dir, "data"), settings)
+	return config, os.WriteFile(config, []byte(text), 0o600)
 }
 
 var servesLine = regexp.MustCompile(`(?m)^serves (\S+)$`)
