@@ -21,6 +21,8 @@ type soak struct {
 	say       func(string, ...any)
 	all       []*kind
 
+	lates []error // minutes in which answers came late
+
 	mu         sync.Mutex
 	serial     int       // of the bundle in use
 	publishing bool      // another one is about to be
@@ -45,12 +47,16 @@ func (s *soak) spell(ctx context.Context, d time.Duration) error {
 		all.Go(func() { late[i], errs[i] = s.ask(ctx, k, k.share*s.o.rate, d) })
 	}
 	all.Wait()
+	latest := time.Duration(0)
 	for i, k := range s.all {
+		latest = max(latest, late[i])
 		if s.o.late > 0 && late[i] > s.o.late {
-			errs = append(errs, fmt.Errorf("%s: one in a thousand answers took %s", k.name, late[i]))
+			s.lates = append(s.lates, fmt.Errorf("%s: one in a thousand answers took %s, at %s", k.name, late[i].Round(time.Millisecond), time.Now().Format(time.TimeOnly)))
 		}
 	}
-	return errors.Join(errs...)
+	now, err := s.size(ctx)
+	s.say("%s; one in a thousand answers took %s", now, latest.Round(time.Millisecond))
+	return errors.Join(append(errs, err)...)
 }
 
 // load goes through everything that happens, for a fifth of the time each: nothing; bundles, one after the
@@ -97,7 +103,7 @@ func (s *soak) during(ctx context.Context, do func(context.Context) error) error
 			err = do(ctx)
 			select {
 			case <-happening.Done():
-			case <-time.After(100 * time.Millisecond):
+			case <-time.After(s.o.pause):
 			}
 		}
 		done <- err

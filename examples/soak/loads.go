@@ -119,6 +119,7 @@ func (s *soak) ask(ctx context.Context, k *kind, rate float64, d time.Duration) 
 
 // verdict says what was wrong with the answers.
 func (s *soak) verdict(ctx context.Context) (err error) {
+	err = errors.Join(s.lates...)
 	for _, k := range s.all {
 		right, refused, wrong := k.right.Load(), k.refused.Load(), k.wrong.Load()
 		s.say("%8d right %6d refused %4d wrong: %s", right, refused, wrong, k.name)

@@ -25,6 +25,7 @@ type options struct {
 	duration  time.Duration
 	rate      float64       // requests a second, all kinds together
 	customers int           // whose licenses do not change
+	pause     time.Duration // between two bundles, two losses of Redis, two crowds
 	late      time.Duration // which all but one in a thousand answers must come before; 0: not asked
 }
 
@@ -36,6 +37,7 @@ func main() {
 	flag.DurationVar(&o.duration, "duration", time.Hour, "of the load")
 	flag.Float64Var(&o.rate, "rate", 400, "requests a second")
 	flag.IntVar(&o.customers, "customers", 2000, "with three licenses each")
+	flag.DurationVar(&o.pause, "pause", 100*time.Millisecond, "between two bundles, two losses of Redis, two crowds: longer for a machine that has other things to do")
 	flag.DurationVar(&o.late, "late", time.Second, "all but one in a thousand answers of any minute come before this; 0 does not ask")
 	flag.Parse()
 	say := func(format string, args ...any) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -18,8 +19,23 @@ func TestSoak(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", pullgate, "../../cmd/pullgate").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if err := run(t.Context(), options{pullgate: pullgate, duration: 5 * time.Second, rate: 150, customers: 100}, t.TempDir(), t.Logf); err != nil {
+	o := options{pullgate: pullgate, duration: 5 * time.Second, rate: 150, customers: 100, pause: 100 * time.Millisecond}
+	if err := run(t.Context(), o, t.TempDir(), t.Logf); err != nil {
 		t.Error(err)
+	}
+
+	// Answers that come late do not end a run, which says what else is wrong, but it fails.
+	var said strings.Builder
+	say := func(format string, args ...any) { fmt.Fprintf(&said, format+"\n", args...) }
+	o.duration, o.late = time.Second, time.Nanosecond
+	err := run(t.Context(), o, t.TempDir(), say)
+	if err == nil || !strings.Contains(err.Error(), "frequent images: one in a thousand answers took") || strings.Contains(err.Error(), "wrong answers") {
+		t.Errorf("answers that took longer than a nanosecond: %v", err)
+	}
+	for _, want := range []string{"all at once", "after: ", "0 wrong: malformed", "audits"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("not said: %q in\n%s", want, &said)
+		}
 	}
 }
 
