@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/sync/durable"
 )
 
 // History keeps the bundles that were published under one name, one file for each content, in a
@@ -59,7 +60,7 @@ func (h *History) add(issue *Issue) error {
 	}
 	b := issue.Bundle
 	name := fmt.Sprintf("%019d-%s%s", b.Serial(), b.Revision(), historySuffix)
-	if err := writeFile(filepath.Join(h.Dir, name), issue.File, 0o600); err != nil {
+	if err := durable.Replace(filepath.Join(h.Dir, name), issue.File, 0o600); err != nil {
 		return err
 	}
 	if left, err := filepath.Glob(filepath.Join(h.Dir, ".new-*")); err == nil {
@@ -145,7 +146,7 @@ func (h *History) pin(revision string) error {
 		}
 		return nil
 	}
-	return writeFile(path, []byte(revision+"\n"), 0o600)
+	return durable.Replace(path, []byte(revision+"\n"), 0o600)
 }
 
 func (h *History) pinned() (string, error) {
@@ -162,7 +163,7 @@ func (h *History) begin(b *bundle.Bundle) error {
 	if err := os.MkdirAll(h.Dir, 0o700); err != nil {
 		return err
 	}
-	return writeFile(filepath.Join(h.Dir, newestFile), fmt.Appendf(nil, "%d %s\n", b.Serial(), b.Revision()), 0o600)
+	return durable.Replace(filepath.Join(h.Dir, newestFile), fmt.Appendf(nil, "%d %s\n", b.Serial(), b.Revision()), 0o600)
 }
 
 // newest is what begin noted last; zero when it never did.
@@ -192,35 +193,4 @@ func (h *History) highest() (int64, error) {
 	text, _, _ := strings.Cut(all[0].name, "-")
 	serial, parsed := strconv.ParseInt(text, 10, 64)
 	return serial, errors.Join(err, parsed)
-}
-
-// writeFile replaces a file whole: a reader, and a crash, find the old one or the new one.
-func writeFile(path string, data []byte, mode os.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, f.Close(), os.Remove(f.Name()))
-		}
-	}()
-	if _, err := f.Write(data); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Chmod(mode), f.Sync()); err != nil {
-		return err
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return errors.Join(f.Close(), syncDir(filepath.Dir(path)))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

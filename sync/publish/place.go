@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/sync/durable"
 )
 
 // Place is where bundles are put for whoever looks there: a directory, or a repository of a registry.
@@ -120,15 +121,16 @@ func (d *Directory) Put(ctx context.Context, issue *Issue, move Move) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // unless it was moved
+	defer f.Close()
 	_, err = f.Write(issue.File)
-	if err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Chmod(0o644), durable.Flush(f)); err != nil { // what takes time is done before it leads
 		return err
 	}
-	info, err := os.Stat(f.Name())
+	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	if err := move(ctx, func(context.Context) error { return os.Rename(f.Name(), path) }); err != nil {
+	if err := move(ctx, func(context.Context) error { return durable.Move(f, path) }); err != nil {
 		return err
 	}
 	d.mu.Lock()

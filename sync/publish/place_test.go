@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/sync/durable"
 )
 
 // issued is what a publisher of its own, with a key of its own, issues of a vendor with its file.
@@ -42,7 +43,7 @@ func TestFilesAreReplacedWhole(t *testing.T) {
 	second.File = append(bytes.Clone(first.File), 0) // anything else
 	for name, put := range map[string]func(issue *Issue) error{
 		"directory": func(issue *Issue) error { return d.Put(t.Context(), issue, leads) },
-		"history":   func(issue *Issue) error { return writeFile(path, issue.File, 0o600) },
+		"history":   func(issue *Issue) error { return durable.Replace(path, issue.File, 0o600) },
 	} {
 		if err := put(first); err != nil {
 			t.Fatal(name, err)

@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+
+	"github.com/pullgate/pullgate/sync/durable"
 )
 
 // errDamaged: a file is not what was written.
@@ -27,21 +28,7 @@ func writeChecked(path string, v any) error {
 	}
 	sum := sha256.Sum256(line)
 	text := append(append(line, '\n'), hex.EncodeToString(sum[:])+"\n"...)
-	f, err := os.OpenFile(path+".tmp", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path+".tmp")) // it takes room on a full disk
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
+	return durable.Replace(path, text, 0o600)
 }
 
 // readChecked reads what writeChecked has written. Errors: errDamaged, or the file's.
@@ -64,13 +51,4 @@ func readChecked(path string, v any) error {
 		return fmt.Errorf("%w: %w", errDamaged, err)
 	}
 	return nil
-}
-
-// syncDir makes a rename in a directory last.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

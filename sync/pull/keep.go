@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/sync/durable"
 )
 
 // The files of a bundle's directory.
@@ -55,13 +56,15 @@ func (st *state) admits(v version) error {
 type store struct {
 	dir    string
 	create func(dir string) (*os.File, error) // an incomingFile
+	flush  func(*os.File) error               // makes it last
 }
 
 func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &store{dir: dir, create: func(dir string) (*os.File, error) { return os.CreateTemp(dir, incomingFile) }}, nil
+	create := func(dir string) (*os.File, error) { return os.CreateTemp(dir, incomingFile) }
+	return &store{dir: dir, create: create, flush: durable.Flush}, nil
 }
 
 func (s *store) path(name string) string { return filepath.Join(s.dir, name) }
@@ -118,7 +121,6 @@ type spool struct {
 	err     error    // why there is a rest
 	failed  bool     // at writing: what is written must be looked at
 	flushed bool
-	renamed bool // it is in place, but that may not last
 }
 
 func (s *store) spool() *spool {
@@ -165,7 +167,7 @@ func (sp *spool) flush() (err error) {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(sp.file.Sync(), syncDir(sp.store.dir)); err != nil {
+	if err := sp.store.flush(sp.file); err != nil {
 		return err
 	}
 	// A sync that follows a failed one may succeed although pages were lost.
@@ -182,13 +184,7 @@ func (sp *spool) keep() error {
 	if err := sp.flush(); err != nil {
 		return err
 	}
-	if !sp.renamed {
-		if err := os.Rename(sp.file.Name(), sp.store.path(bundleFile)); err != nil {
-			return err
-		}
-		sp.renamed = true
-	}
-	if err := syncDir(sp.store.dir); err != nil {
+	if err := durable.Move(sp.file, sp.store.path(bundleFile)); err != nil {
 		return err
 	}
 	_ = sp.file.Close()
@@ -202,8 +198,6 @@ func (sp *spool) discard() {
 		return
 	}
 	_ = sp.file.Close()
-	if !sp.renamed {
-		_ = os.Remove(sp.file.Name())
-	}
+	_ = os.Remove(sp.file.Name()) // unless it was moved
 	sp.file, sp.rest = nil, nil
 }

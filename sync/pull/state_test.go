@@ -165,10 +165,18 @@ func TestKilledWhileItIsMadeActive(t *testing.T) {
 	pub.has(made(t, 5))
 	r.expect("", 5)
 	killed := filepath.Join(t.TempDir(), "default")
+	flushed, flush := "", r.store.flush
+	r.store.flush = func(f *os.File) error {
+		flushed = fileSum(f.Name())
+		return flush(f)
+	}
 	deliver := r.cfg.Deliver
 	r.Puller.cfg.Deliver = func(ctx context.Context, b *bundle.Bundle) error {
 		if err := os.CopyFS(killed, os.DirFS(r.cfg.Dir)); err != nil {
 			t.Error(err)
+		}
+		if sum := r.state.Highest.Sum; flushed != sum { // the machine may stop, too
+			t.Errorf("flushed is %q, handed over %q", flushed, sum)
 		}
 		return deliver(ctx, b)
 	}
@@ -331,7 +339,7 @@ func TestStateIsWholeOrAsBefore(t *testing.T) {
 	if err := writeChecked(path, &want); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Mkdir(path+".tmp", 0o700); err != nil { // the next write fails
+	if err := os.Mkdir(filepath.Join(filepath.Dir(path), ".new-"+filepath.Base(path)), 0o700); err != nil { // the next write fails
 		t.Fatal(err)
 	}
 	if err := writeChecked(path, &state{Format: 1}); err == nil {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/pullgate/pullgate/sync/durable"
 )
 
 // errChanged means that a file is not any more what was edited.
@@ -50,8 +52,9 @@ func replace(path string, old, text []byte, info fs.FileInfo) (err error) {
 			_ = os.Remove(f.Name())
 		}
 	}()
+	defer f.Close()
 	_, err = f.Write(text)
-	if err = errors.Join(err, keepOwner(f, info), f.Chmod(info.Mode().Perm()), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, keepOwner(f, info), f.Chmod(info.Mode().Perm()), durable.Flush(f)); err != nil {
 		return err
 	}
 	if now, err := os.ReadFile(path); err != nil {
@@ -59,14 +62,7 @@ func replace(path string, old, text []byte, info fs.FileInfo) (err error) {
 	} else if !bytes.Equal(now, old) {
 		return fmt.Errorf("%s: %w", path, errChanged)
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Move(f, path)
 }
 
 // keepOwner gives a file the owner and group of another: who reads that must be able to read this.
