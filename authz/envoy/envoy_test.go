@@ -16,7 +16,6 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -25,20 +24,10 @@ import (
 	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/authz/classify"
 	"github.com/pullgate/pullgate/authz/envoy"
+	"github.com/pullgate/pullgate/examples/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(unhurried{m}) }
-
-// unhurried gives what ends by itself, as the goroutines of connections do, time to end on a busy machine.
-type unhurried struct{ *testing.M }
-
-func (m unhurried) Run() int {
-	code := m.M.Run()
-	for end := time.Now().Add(20 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	return code
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 const (
 	id     = "0190c1f2-7b7a-7c3e-9d8e-0123456789ab"

@@ -18,23 +18,12 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"go.uber.org/goleak"
 
 	"github.com/pullgate/pullgate/authz/upstream"
+	"github.com/pullgate/pullgate/examples/leaktest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(unhurried{m}) }
-
-// unhurried gives what ends by itself, as the goroutines of connections do, time to end on a busy machine.
-type unhurried struct{ *testing.M }
-
-func (m unhurried) Run() int {
-	code := m.M.Run()
-	for end := time.Now().Add(20 * time.Second); goleak.Find() != nil && time.Now().Before(end); {
-		time.Sleep(10 * time.Millisecond)
-	}
-	return code
-}
+func TestMain(m *testing.M) { leaktest.Main(m) }
 
 // A world is a registry and a token server behind a network that exists only here, so that time
 // can be turned: handlers by host.

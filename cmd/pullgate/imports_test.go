@@ -64,12 +64,13 @@ var mayImport = map[string][]string{
 		"sync/catalog", "sync/postgres", "sync/publish", "sync/pull", "sync/source", "sync/tombstone",
 	},
 
-	"examples/peers":   nil,
-	"examples/envoy":   nil,
-	"examples/rules":   nil,
-	"examples/demo":    {"examples/envoy", "examples/peers"},
-	"examples/split":   {"examples/envoy", "examples/peers"},
-	"examples/clients": {"examples/envoy", "examples/peers"},
+	"examples/leaktest": nil, // of tests only
+	"examples/peers":    nil,
+	"examples/envoy":    nil,
+	"examples/rules":    nil,
+	"examples/demo":     {"examples/envoy", "examples/peers"},
+	"examples/split":    {"examples/envoy", "examples/peers"},
+	"examples/clients":  {"examples/envoy", "examples/peers"},
 
 	"examples/soak":       {"bundle/license", "examples/load/drive", "examples/peers"},
 	"examples/load/drive": nil,
@@ -101,7 +102,7 @@ var doors = map[string][]string{
 	"github.com/open-policy-agent/opa/v1/sdk":        nil,
 	"github.com/open-policy-agent/opa/v1/server":     nil,
 	"pgregory.net/rapid/...":                         nil, // tests only
-	"go.uber.org/goleak/...":                         nil,
+	"go.uber.org/goleak/...":                         {"examples/leaktest"},
 	"github.com/google/go-cmp/...":                   nil,
 	"github.com/rogpeppe/go-internal/testscript/...": nil,
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,8 +12,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"go.uber.org/goleak"
 
+	"github.com/pullgate/pullgate/examples/leaktest"
 	"github.com/pullgate/pullgate/examples/peers"
 	"github.com/pullgate/pullgate/sync/source"
 )
@@ -28,20 +27,17 @@ var server struct {
 	count   atomic.Int64
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
+func TestMain(m *testing.M) { leaktest.Main(closesServer{m}) }
+
+// closesServer runs the tests, and stops the server after the last.
+type closesServer struct{ *testing.M }
+
+func (m closesServer) Run() int {
+	code := m.M.Run()
 	if server.process != nil {
 		server.process.Close()
 	}
-	err := goleak.Find()
-	for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); err = goleak.Find() {
-		time.Sleep(10 * time.Millisecond) // connections that were closed end by themselves
-	}
-	if code == 0 && err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	os.Exit(code)
+	return code
 }
 
 // running starts the server, and a database with the tables in it that others are copied from.
