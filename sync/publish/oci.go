@@ -63,11 +63,7 @@ func NewPusher(cfg PusherConfig) (*Pusher, error) {
 // Put pushes layer, configuration and manifest, and then the tag, within move: who follows the tag
 // never finds a part.
 func (p *Pusher) Put(ctx context.Context, issue *Issue, move Move) error {
-	a, err := p.artifact(issue)
-	if err != nil {
-		return err
-	}
-	opts, done, err := p.options()
+	a, opts, done, err := p.visit(issue)
 	if err != nil {
 		return err
 	}
@@ -91,11 +87,7 @@ func (p *Pusher) Put(ctx context.Context, issue *Issue, move Move) error {
 // Look asks what the tag names. A serial that is found there is that of an annotation, which nobody
 // has signed.
 func (p *Pusher) Look(ctx context.Context, issue *Issue) error {
-	a, err := p.artifact(issue)
-	if err != nil {
-		return err
-	}
-	opts, done, err := p.options()
+	a, opts, done, err := p.visit(issue)
 	if err != nil {
 		return err
 	}
@@ -167,6 +159,14 @@ func (p *Pusher) artifact(issue *Issue) (*artifact, error) {
 	}
 	p.made[b.Name()] = a
 	return a, nil
+}
+
+// visit is what a visit for a bundle needs. done ends it.
+func (p *Pusher) visit(issue *Issue) (a *artifact, opts []remote.Option, done func(), err error) {
+	if a, err = p.artifact(issue); err == nil {
+		opts, done, err = p.options()
+	}
+	return a, opts, done, err
 }
 
 // options are those of one visit, which done ends.
