@@ -3,8 +3,8 @@ package bundle
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/binary"
 	"errors"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -17,8 +17,7 @@ type dense struct {
 	ends  []uint32 // of the first member's name in names and value in data, of the second's …
 	data  []byte   // compressed values
 	size  int      // of the text
-	sum   [sha256.Size]byte
-	first bool // the text begins with a brace
+	first bool     // the text begins with a brace
 }
 
 // dictSize is how much of an object's text values are compressed against: some customers. What is to
@@ -36,33 +35,56 @@ func newDict(text []byte) *s2.Dict {
 // compressor makes sections dense.
 type compressor struct {
 	dict *s2.Dict
+	sum  bool   // with the sums of their values
 	data []byte // of the section in the making
 	ends []uint32
+	sums [][sha256.Size]byte
 	one  []byte // a value compressed
 	back []byte // and decompressed again
 }
 
 var errNotTheSame = errors.New("a compressed value is not what it was")
 
-func (c *compressor) add(nameEnd int, value []byte) error {
-	c.one = c.dict.Encode(c.one[:cap(c.one)], value)
-	var err error
-	if c.back, err = c.dict.Decode(c.back[:cap(c.back)], c.one); err != nil || !bytes.Equal(c.back, value) {
-		return errNotTheSame
+// add adds a value, which may have been at a place before.
+func (c *compressor) add(nameEnd int, value []byte, was Place) error {
+	if s := was.section; s != nil && s.dense != nil && s.dense.dict == c.dict {
+		c.data = append(c.data, s.dense.packed(was.member)...)
+	} else {
+		c.one = c.dict.Encode(c.one[:cap(c.one)], value)
+		var err error
+		if c.back, err = c.dict.Decode(c.back[:cap(c.back)], c.one); err != nil || !bytes.Equal(c.back, value) {
+			return errNotTheSame
+		}
+		c.data = append(c.data, c.one...)
 	}
-	c.data = append(c.data, c.one...)
 	c.ends = append(c.ends, uint32(nameEnd), uint32(len(c.data)))
+	if c.sum {
+		c.sums = append(c.sums, sumOf(value, was))
+	}
 	return nil
 }
 
-// section ends the section in the making, whose text this is.
-func (c *compressor) section(text []byte, names string, forced bool) *Section {
-	d := &dense{
-		dict: c.dict, names: names, ends: append([]uint32(nil), c.ends...), data: bytes.Clone(c.data),
-		size: len(text), sum: sha256.Sum256(text[1:]), first: text[0] == '{',
+// sumOf is the SHA-256 of a value, which is known where it was before.
+func sumOf(value []byte, was Place) [sha256.Size]byte {
+	if was.section != nil {
+		if sums := was.section.sums.Load(); sums != nil {
+			return (*sums)[was.member]
+		}
 	}
-	c.data, c.ends = c.data[:0], c.ends[:0]
-	return &Section{dense: d, forced: forced}
+	return sha256.Sum256(value)
+}
+
+// section ends the section in the making, whose text has this size.
+func (c *compressor) section(size int, names string, first, forced bool) *Section {
+	s := &Section{forced: forced, dense: &dense{
+		dict: c.dict, names: names, ends: slices.Clone(c.ends), data: bytes.Clone(c.data), size: size, first: first,
+	}}
+	if c.sum {
+		sums := slices.Clone(c.sums)
+		s.sums.Store(&sums)
+	}
+	c.data, c.ends, c.sums = c.data[:0], c.ends[:0], c.sums[:0]
+	return s
 }
 
 // bounds are where something of member i begins and ends; which is 0 for its name and 1 for its value.
@@ -78,15 +100,25 @@ func (d *dense) name(i int) string {
 	return d.names[from:to]
 }
 
+// packed is a value as it is kept.
+func (d *dense) packed(i int) []byte {
+	from, to := d.bounds(i, 1)
+	return d.data[from:to]
+}
+
 // value decompresses a value. It is nil where that fails, which add has made sure of that it does not.
 func (d *dense) value(i int) []byte {
-	from, to := d.bounds(i, 1)
-	n, _ := binary.Uvarint(d.data[from:to])
-	v, err := d.dict.Decode(make([]byte, 0, n), d.data[from:to])
+	v := d.unpack(nil, i)
+	return v[:len(v):len(v)]
+}
+
+// unpack is value, in a buffer if that is large enough.
+func (d *dense) unpack(buffer []byte, i int) []byte {
+	v, err := d.dict.Decode(buffer[:0], d.packed(i))
 	if err != nil {
 		return nil
 	}
-	return v[:len(v):len(v)]
+	return v
 }
 
 func (d *dense) members() []Member {

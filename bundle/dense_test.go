@@ -169,3 +169,57 @@ func TestABundleMayBeReadDensely(t *testing.T) {
 		t.Error("another file", err)
 	}
 }
+
+// Of a section in which one member has changed the others are taken as they are kept, with their sums.
+func TestMembersThatAreTheSameAreTakenOver(t *testing.T) {
+	text := customers(500).Files["pullgate/customers/data.json"]
+	read := func(text []byte, like *Object) *Object {
+		o, bad, err := readDensely(bytes.NewReader(text), int64(len(text)), sha256.New(), like)
+		if bad != nil || err != nil {
+			t.Fatal(bad, err)
+		}
+		return o
+	}
+	like := read(text, nil)
+	if like.Sections()[0].sums.Load() != nil {
+		t.Fatal("there are sums that nobody wanted")
+	}
+	if read(bytes.Replace(text, []byte("Customer GmbH"), []byte("Customer AG"), 1), like).Sections()[0].sums.Load() != nil {
+		t.Error("sums are made that nobody wanted")
+	}
+	marked := [sha256.Size]byte{1} // in place of a sum
+	for _, s := range like.Sections() {
+		sums := s.Sums()
+		for i := range sums {
+			sums[i] = marked
+		}
+	}
+	got := read(bytes.Replace(text, []byte("Customer GmbH"), []byte("Customer AG"), 1), like)
+	if !slices.Equal(got.Sections()[1:], like.Sections()[1:]) {
+		t.Error("sections that are the same are not shared")
+	}
+	first, before := got.Sections()[0], like.Sections()[0]
+	if first == before || first.dense.dict != before.dense.dict {
+		t.Fatal("the section that has changed is the same, or has a dictionary of its own")
+	}
+	for i, sum := range first.Sums() {
+		switch {
+		case i == 0 && sum != sha256.Sum256(first.value(0)):
+			t.Error("the sum of what has changed is another")
+		case i > 0 && (sum != marked || !bytes.Equal(first.dense.packed(i), before.dense.packed(i))):
+			t.Fatalf("member %d is not taken over", i)
+		}
+	}
+}
+
+// A value that begins like the one before is another.
+func TestAValueThatGoesOnIsAnother(t *testing.T) {
+	var like *Object
+	for _, text := range []string{`{"a":1,"b":1}`, `{"a":12,"b":1}`, `{"a":1,"b":12}`} {
+		o, bad, err := readDensely(strings.NewReader(text), int64(len(text)), sha256.New(), like)
+		if bad != nil || err != nil || string(o.Bytes()) != text {
+			t.Fatal(text, bad, err)
+		}
+		like = o
+	}
+}

@@ -2,12 +2,10 @@ package bundle
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
 	"io"
-	"strings"
 )
 
 // windowSize is how much of an object's text is in memory at least while it is read densely.
@@ -21,7 +19,9 @@ type densely struct {
 	hash    hash.Hash // of what was read
 	base    int64     // where the window begins in the text
 
-	like    []*Section // those that may come yet
+	like    []*Section // those whose members may come yet
+	next    int        // of the first of them
+	plain   []byte     // a value of like, decompressed
 	made    Object
 	cut     cutter
 	from    int // of the section in the making, in the window
@@ -31,8 +31,12 @@ type densely struct {
 	small   compressor
 }
 
-// extent is where a member's name ends in names, and where its value is, from the section's start.
-type extent struct{ name, value, end int }
+// extent is where a member's name ends in names, and where its value is, from the section's start; and
+// its place in like, where it was the same.
+type extent struct {
+	name, value, end int
+	was              Place
+}
 
 // readDensely reads the text of an Object, of a length, as NewObjectLike reads one that is in memory. bad is
 // what is wrong with the text, err that it cannot be read; h has seen the whole text unless err is set.
@@ -44,7 +48,7 @@ func readDenselyIn(window int64, r io.Reader, size int64, h hash.Hash, like *Obj
 	d := &densely{r: r, left: size, hash: h, like: like.Sections()}
 	for _, s := range d.like {
 		if s.dense != nil {
-			d.small.dict = s.dense.dict
+			d.small.dict, d.small.sum = s.dense.dict, s.sums.Load() != nil
 			break
 		}
 	}
@@ -85,7 +89,7 @@ func (d *densely) more() (bool, error) {
 		d.data = append(make([]byte, 0, 2*cap(d.data)), d.data...)
 	}
 	end := len(d.data)
-	room := d.data[end:min(int64(cap(d.data)), int64(end)+d.left)]
+	room := d.data[end:min(int64(cap(d.data)), int64(end)+min(d.left, sectionSize))] // no more at a time than a section
 	if _, err := io.ReadFull(d.r, room); err != nil {
 		return false, &readingError{err}
 	}
@@ -124,14 +128,7 @@ func (d *densely) object() error {
 			}
 			return err
 		}
-		s, err := d.section(last, first)
-		if err != nil {
-			return err
-		}
-		if s != nil {
-			last = append(last[:0], s.name(s.count()-1)...)
-			continue
-		}
+		var err error
 		if last, err = d.one(last, first); err != nil {
 			return err
 		}
@@ -143,7 +140,11 @@ func (d *densely) one(last []byte, first bool) ([]byte, error) {
 	read := 0
 	for {
 		start := d.at
-		key, value, err := d.scanner.member(0, last, first)
+		key, value, was := d.known(last, first)
+		var err error
+		if was.section == nil {
+			key, value, err = d.scanner.member(0, last, first)
+		}
 		if err == nil && d.at < len(d.data) || d.left == 0 && err == nil {
 			length := d.at - start + 1
 			begins, full := d.cut.member(string(key), length)
@@ -154,7 +155,7 @@ func (d *densely) one(last []byte, first bool) ([]byte, error) {
 				d.forced = full
 			}
 			d.names = append(d.names, key...)
-			d.members = append(d.members, extent{len(d.names), value - d.from, d.at - d.from})
+			d.members = append(d.members, extent{len(d.names), value - d.from, d.at - d.from, was})
 			return append(last[:0], key...), nil
 		}
 		if d.left == 0 {
@@ -162,11 +163,53 @@ func (d *densely) one(last []byte, first bool) ([]byte, error) {
 		}
 		// It may be that the member does not end in the window: try again with twice as much.
 		d.at = start
-		read = max(2*read, cap(d.data)/2, len(d.data)-d.at+1)
+		read = max(2*read, len(d.data)-d.at+1)
 		if err := d.see(read); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// known takes the next member if like has it, which is compared and not checked again; else it takes
+// nothing.
+func (d *densely) known(last []byte, first bool) (key []byte, value int, was Place) {
+	start := d.at
+	defer func() {
+		if was.section == nil {
+			d.at = start
+		}
+	}()
+	if len(d.like) == 0 {
+		return nil, 0, was
+	}
+	key, err := d.text()
+	if err != nil || d.peek() != ':' || !first && bytes.Compare(last, key) >= 0 {
+		return nil, 0, was // the scanner says what is wrong, or sees more
+	}
+	for len(d.like) > 0 && d.like[0].name(d.next) < string(key) {
+		if d.next++; d.next == d.like[0].count() {
+			d.like, d.next = d.like[1:], 0
+		}
+	}
+	if len(d.like) == 0 || d.like[0].name(d.next) != string(key) {
+		return nil, 0, was
+	}
+	s := d.like[0]
+	var before []byte
+	if s.dense != nil {
+		d.plain = s.dense.unpack(d.plain, d.next)
+		before = d.plain
+	} else {
+		before = s.members[d.next].Value
+	}
+	value = d.at + 1
+	end := value + len(before)
+	// What follows must end it: 12 begins with 1.
+	if len(before) == 0 || end >= len(d.data) || d.data[end] != ',' && d.data[end] != '}' || !bytes.Equal(d.data[value:end], before) {
+		return nil, 0, was
+	}
+	d.at = end
+	return key, value, Place{s, d.next}
 }
 
 // end ends the section in the making, whose text ends here; the next one begins here.
@@ -176,60 +219,32 @@ func (d *densely) end(at int) error {
 		return nil
 	}
 	text := d.data[d.from:at]
+	if s := d.same(text[0] == '{'); s != nil {
+		d.made.add(s)
+		return nil
+	}
 	if d.small.dict == nil {
 		d.small.dict = newDict(text)
 	}
 	for _, m := range d.members {
-		if err := d.small.add(m.name, text[m.value:m.end]); err != nil {
+		if err := d.small.add(m.name, text[m.value:m.end], m.was); err != nil {
 			return err
 		}
 	}
-	d.made.add(d.small.section(text, string(d.names), d.forced))
+	d.made.add(d.small.section(len(text), string(d.names), text[0] == '{', d.forced))
 	return nil
 }
 
-// section takes a whole section of like if the next members are those, after the end of the one in the
-// making; else it takes nothing.
-func (d *densely) section(last []byte, first bool) (*Section, error) {
-	if len(d.like) == 0 {
-		return nil, nil
+// same is the section of like that the one in the making is the same as, or nil.
+func (d *densely) same(first bool) *Section {
+	s := d.members[0].was.section
+	if s == nil || s.count() != len(d.members) || s.begins() != first || s.forced != d.forced {
+		return nil
 	}
-	start := d.at
-	name, err := d.text()
-	d.at = start
-	if err != nil || !first && bytes.Compare(last, name) >= 0 {
-		return nil, nil // one says what is wrong, or sees more
+	for i, m := range d.members {
+		if m.was != (Place{s, i}) {
+			return nil
+		}
 	}
-	for len(d.like) > 0 && strings.Compare(d.like[0].name(0), string(name)) < 0 {
-		d.like = d.like[1:]
-	}
-	if len(d.like) == 0 || d.like[0].name(0) != string(name) {
-		return nil, nil
-	}
-	s := d.like[0]
-	// Its text begins with a brace or a comma, and what follows must end its last value.
-	n := s.length() - 1
-	if err := d.see(n + 1); err != nil {
-		return nil, err
-	}
-	if s.begins() != first || len(d.data) <= d.at+n || d.data[d.at+n] != ',' && d.data[d.at+n] != '}' || !s.is(d.data[d.at:d.at+n]) {
-		return nil, nil
-	}
-	if err := d.end(d.at - 1); err != nil {
-		return nil, err
-	}
-	d.like = d.like[1:]
-	d.made.add(s)
-	d.at += n
-	d.from = d.at
-	d.cut = cutter{}
-	return s, nil
-}
-
-// is says whether a text is the section's, but for its first byte.
-func (s *Section) is(text []byte) bool {
-	if s.dense != nil {
-		return s.dense.size == len(text)+1 && s.dense.sum == sha256.Sum256(text)
-	}
-	return bytes.Equal(s.plain[1:], text)
+	return s
 }

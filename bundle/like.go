@@ -87,3 +87,8 @@ func (r *reading) section(last []byte, first bool) *Section {
 	r.like, r.at = r.like[1:], end
 	return s
 }
+
+// is says whether a text is the section's, but for its first byte.
+func (s *Section) is(text []byte) bool {
+	return s.length() == len(text)+1 && bytes.Equal(s.text()[1:], text)
+}

@@ -90,8 +90,14 @@ func (s *Section) Sums() [][sha256.Size]byte {
 		return *sums
 	}
 	sums := make([][sha256.Size]byte, s.count())
+	var buffer []byte
 	for i := range sums {
-		sums[i] = sha256.Sum256(s.value(i))
+		if s.dense == nil {
+			sums[i] = sha256.Sum256(s.members[i].Value)
+			continue
+		}
+		buffer = s.dense.unpack(buffer, i)
+		sums[i] = sha256.Sum256(buffer)
 	}
 	s.sums.Store(&sums)
 	return sums
