@@ -28,6 +28,9 @@ type ReadOptions struct {
 	// their whole text in memory; 0 for none. Where members are much alike that takes a tenth of the
 	// memory. It changes nothing else.
 	Dense int64
+	// GiveWay, when it is set, is called after every part of the content that was read, of some 32 KiB, and may
+	// pause there. It changes nothing else.
+	GiveWay func()
 }
 
 const maxSmallFile = 16 << 20 // of manifest and signature, which are read before anything is verified
@@ -44,6 +47,9 @@ func Read(r io.Reader, ring *KeyRing, opts ReadOptions) (*Bundle, error) {
 	}
 	gz.Multistream(false)
 	t := &tarReader{r: gz, left: opts.MaxBytes}
+	if opts.GiveWay != nil {
+		t.r = &givingWay{gz, opts.GiveWay}
+	}
 	if t.left <= 0 {
 		t.left = MaxBytes
 	}
@@ -58,6 +64,18 @@ func Read(r io.Reader, ring *KeyRing, opts ReadOptions) (*Bundle, error) {
 		return nil, formatError("", "bytes after the end of the file")
 	}
 	return b, nil
+}
+
+// givingWay is a reader of small parts, who calls a function after each.
+type givingWay struct {
+	io.Reader
+	giveWay func()
+}
+
+func (g *givingWay) Read(p []byte) (int, error) {
+	n, err := g.Reader.Read(p[:min(len(p), 32<<10)])
+	g.giveWay()
+	return n, err
 }
 
 // entries are the files of a bundle in order. next announces the next one ("" at the end), which file

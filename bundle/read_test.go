@@ -400,3 +400,20 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Who reads a bundle gives way after every 32 KiB of it, at least.
+func TestReadingGivesWay(t *testing.T) {
+	k := key(t)
+	file, _ := write(t, customers(1_000), signer(t, k))
+	for name, opts := range map[string]ReadOptions{"whole": {}, "densely": {Dense: 1}} {
+		times := 0
+		opts.GiveWay = func() { times++ }
+		b, err := Read(bytes.NewReader(file), ring(t, k), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := b.Object("pullgate/customers/data.json").Size() / (32 << 10); times < want {
+			t.Errorf("%s: %d times, want %d", name, times, want)
+		}
+	}
+}

@@ -34,6 +34,9 @@ type Config struct {
 	// Compare is which answers by plan are evaluated by topdown too, to compare the two: one of so many, by
 	// default 1,024. With 1 each is, and a difference is a failure: for tests.
 	Compare int
+	// GiveWay, when it is set, is called again and again while a bundle is made ready, by one goroutine at a
+	// time, and may pause there.
+	GiveWay func()
 }
 
 // QueryTracer is OPA's, for those who hand one on.
@@ -45,6 +48,7 @@ type Engine struct {
 	metrics *metrics
 	limits  Limits
 	tracer  func() QueryTracer // or nil
+	giveWay func()
 
 	compare  int
 	answered atomic.Uint64 // by plan
@@ -73,9 +77,12 @@ func New(cfg Config) *Engine {
 	if cfg.Compare <= 0 {
 		cfg.Compare = compareEvery
 	}
+	if cfg.GiveWay == nil {
+		cfg.GiveWay = func() {}
+	}
 	e := &Engine{
-		compare: cfg.Compare,
-		log:     cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(), tracer: cfg.Tracer,
+		compare: cfg.Compare, giveWay: cfg.GiveWay,
+		log: cfg.Logger, metrics: newMetrics(cfg.Registerer), limits: cfg.Limits.orDefault(), tracer: cfg.Tracer,
 		decisions: startWorkers(cfg.Workers, cfg.MaxWait),
 		lists:     startWorkers(max(1, processors/2), cfg.MaxWait),
 	}

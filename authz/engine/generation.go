@@ -65,15 +65,15 @@ func newGeneration(ctx context.Context, e *Engine, b *bundle.Bundle, some func(i
 		lists: newMemo[[2]string, *candidateSet](hotListed),
 	}
 	var err error
-	if g.index, err = openIndex(b, last); err != nil {
+	if g.index, err = openIndex(b, last, e.giveWay); err != nil {
 		return nil, fmt.Errorf("open %s: %w", bundle.IndexPath, err)
 	}
-	g.store = newStore(data, last.store)
+	g.store = newStore(data, last.store, e.giveWay)
 	g.store.some = some
 	if g.hosts, err = readRegistries(data[registriesDir+"/"+dataFile]); err != nil {
 		return nil, fmt.Errorf("read registries: %w", err)
 	}
-	if g.subjects, err = readSubjects(data[keysDir+"/"+dataFile], data[identitiesDir+"/"+dataFile], last.subjects); err != nil {
+	if g.subjects, err = readSubjects(data[keysDir+"/"+dataFile], data[identitiesDir+"/"+dataFile], last.subjects, e.giveWay); err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)
 	}
 	if g.policy, err = newPolicy(modules, last.policy); err != nil {
@@ -107,14 +107,14 @@ func (e *Engine) plainGeneration() *generation {
 }
 
 // openIndex opens the index of a bundle, which is that of the last one when it has the same bytes.
-func openIndex(b *bundle.Bundle, last *generation) (*index.Index, error) {
+func openIndex(b *bundle.Bundle, last *generation, giveWay func()) (*index.Index, error) {
 	data := b.File(bundle.IndexPath)
 	if last.bundle != nil {
 		if before := last.bundle.File(bundle.IndexPath); len(data) > 0 && len(data) == len(before) && &data[0] == &before[0] {
 			return last.index, nil
 		}
 	}
-	return index.Open(data)
+	return index.OpenGivingWay(data, giveWay)
 }
 
 // warm asks each entry point once, as nobody, so that a policy that cannot answer never
@@ -161,7 +161,7 @@ func (g *generation) Registry(authority string) (authz.Registry, bool) {
 }
 
 func (g *generation) Authenticate(hash [32]byte) (authz.Key, bool) {
-	k, ok := g.subjects.keys[hash]
+	k, ok := g.subjects.keys.get(hash)
 	if ok && g.over.denies(&k, hash) {
 		return authz.Key{}, false
 	}

@@ -75,7 +75,7 @@ type document struct {
 
 // newStore makes a store of the data files of a bundle, by path. What is the same in last, the store
 // of the bundle before, or nil, is not made again, but last is not kept.
-func newStore(files map[string]*bundle.Object, last *store) *store {
+func newStore(files map[string]*bundle.Object, last *store, giveWay func()) *store {
 	s := &store{
 		hot:   newMemo[string, *customer](hotCustomers),
 		docs:  map[string]*document{},
@@ -102,15 +102,16 @@ func newStore(files map[string]*bundle.Object, last *store) *store {
 		})
 		s.docs[dir] = d
 	}
-	s.takeCustomers(last)
+	s.takeCustomers(last, giveWay)
 	return s
 }
 
 // takeCustomers makes the customers of the object ready: their hashes, and those of last that were at
 // hand and are the same.
-func (s *store) takeCustomers(last *store) {
+func (s *store) takeCustomers(last *store, giveWay func()) {
 	for _, section := range s.object.Sections() {
 		section.Sums()
+		giveWay()
 	}
 	if last == nil {
 		return
@@ -120,27 +121,6 @@ func (s *store) takeCustomers(last *store) {
 		now, ok := s.object.Find(id)
 		return ok && (was == now || was.Sum() == now.Sum())
 	})
-}
-
-// differing are the sections that only one or only the other of two objects has.
-func differing(before, after *bundle.Object) (gone, added []*bundle.Section) {
-	kept := make(map[*bundle.Section]bool, len(before.Sections()))
-	for _, s := range before.Sections() {
-		kept[s] = false
-	}
-	for _, s := range after.Sections() {
-		if _, ok := kept[s]; ok {
-			kept[s] = true
-		} else {
-			added = append(added, s)
-		}
-	}
-	for _, s := range before.Sections() {
-		if !kept[s] {
-			gone = append(gone, s)
-		}
-	}
-	return gone, added
 }
 
 // blob finds a customer's JSON.
@@ -184,7 +164,7 @@ func (s *store) customer(id string) (*customer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("customer %s: %w", id, err)
 	}
-	hot.put(id, c, len(text))
+	hot.put(strings.Clone(id), c, len(text)) // id may be a part of the texts of all keys
 	return c, nil
 }
 

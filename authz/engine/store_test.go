@@ -40,7 +40,7 @@ func storeOf(t *testing.T, files map[string][]byte) *store {
 	for name, data := range files {
 		objects[name] = objectOf(t, string(data))
 	}
-	return newStore(objects, nil)
+	return newStore(objects, nil, func() {})
 }
 
 // The store answers every path as OPA's own store does.

@@ -1,10 +1,10 @@
 package engine
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 
@@ -16,7 +16,7 @@ import (
 // subjects knows who has a key or an identity.
 type subjects struct {
 	keyring, identities *bundle.Object // what it was read from
-	keys                map[[32]byte]authz.Key
+	keys                *keys
 	jwt                 map[[2]string]string // issuer and subject → customer
 	san                 map[string]string
 }
@@ -40,12 +40,12 @@ func (e *expiry) UnmarshalJSON(b []byte) error {
 // readSubjects reads data.pullgate.keys and data.pullgate.identities. Anything wrong in them is
 // an error: a limit that cannot be read must not become no limit. What is the same in last, the
 // subjects of the bundle before, or nil, is not read again.
-func readSubjects(keys, identities *bundle.Object, last *subjects) (*subjects, error) {
+func readSubjects(keys, identities *bundle.Object, last *subjects, giveWay func()) (*subjects, error) {
 	if last == nil {
 		last = &subjects{}
 	}
 	s := &subjects{keyring: keys, identities: identities}
-	if err := s.readKeys(last); err != nil {
+	if err := s.readKeys(last, giveWay); err != nil {
 		return nil, fmt.Errorf("keys: %w", err)
 	}
 	if last.jwt != nil && slices.Equal(identities.Sections(), last.identities.Sections()) {
@@ -59,33 +59,47 @@ func readSubjects(keys, identities *bundle.Object, last *subjects) (*subjects, e
 	return s, nil
 }
 
-func (s *subjects) readKeys(last *subjects) error {
-	gone, added := differing(last.keyring, s.keyring)
-	if last.keys != nil && len(gone)+len(added) == 0 {
+func (s *subjects) readKeys(last *subjects, giveWay func()) error {
+	before := map[*bundle.Section]bool{}
+	for _, section := range last.keyring.Sections() {
+		before[section] = true
+	}
+	if last.keys != nil && slices.Equal(s.keyring.Sections(), last.keyring.Sections()) {
 		s.keys = last.keys
 		return nil
 	}
-	s.keys = make(map[[32]byte]authz.Key, s.keyring.Len())
-	maps.Copy(s.keys, last.keys)
-	for _, section := range gone {
-		for name := range section.Names() {
-			hash, err := keyHash(name)
-			if err != nil {
-				return err
+	s.keys = newKeys(s.keyring.Len(), last.keys.size())
+	for _, section := range s.keyring.Sections() {
+		if before[section] {
+			for name := range section.Names() {
+				hash, err := keyHash(name)
+				if err != nil {
+					return err
+				}
+				if err := s.keys.take(hash, last.keys); err != nil {
+					return err
+				}
 			}
-			delete(s.keys, hash)
+			giveWay()
+			continue
 		}
-	}
-	for _, section := range added {
 		for _, m := range section.Members() {
 			hash, err := keyHash(m.Name)
 			if err != nil {
 				return err
 			}
-			if s.keys[hash], err = readKey(m); err != nil {
+			if was, ok := last.keyring.Find(m.Name); ok && bytes.Equal(was.Value(), m.Value) {
+				err = s.keys.take(hash, last.keys)
+			} else if k, bad := readKey(m); bad == nil {
+				err = s.keys.put(hash, k)
+			} else {
+				err = bad
+			}
+			if err != nil {
 				return err
 			}
 		}
+		giveWay()
 	}
 	return nil
 }

@@ -44,22 +44,22 @@ func TestKeysAreReadWithTheirLimits(t *testing.T) {
 	s, err := readSubjects(objectOf(t, `{
 		"`+hash+`":{"customer":"acme","key":"ci","expires":100,"repositories":["acme/*"],"addresses":["10.0.0.0/8"]},
 		"`+strings.Repeat("cd", 32)+`":{"customer":"acme","key":"all","expires":"never"},
-		"`+strings.Repeat("ef", 32)+`":{"customer":"acme","key":"none","expires":"never","repositories":[],"addresses":[]}}`), nil, nil)
+		"`+strings.Repeat("ef", 32)+`":{"customer":"acme","key":"none","expires":"never","repositories":[],"addresses":[]}}`), nil, nil, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := s.keys[[32]byte([]byte(strings.Repeat("\xab", 32)))]
+	k, _ := s.keys.get([32]byte([]byte(strings.Repeat("\xab", 32))))
 	if k.Customer != "acme" || k.ID != "ci" || k.Expires != 100 || len(k.Addresses) != 1 {
 		t.Errorf("%+v", k)
 	}
 	if !k.InScope("acme/app") || k.InScope("acme/app/sub") || k.InScope("other/app") {
 		t.Error("scope")
 	}
-	k = s.keys[[32]byte([]byte(strings.Repeat("\xcd", 32)))]
+	k, _ = s.keys.get([32]byte([]byte(strings.Repeat("\xcd", 32))))
 	if k.Expires != authz.Never || k.InScope != nil || k.Addresses != nil {
 		t.Errorf("a key without limits has %+v", k)
 	}
-	k = s.keys[[32]byte([]byte(strings.Repeat("\xef", 32)))]
+	k, _ = s.keys.get([32]byte([]byte(strings.Repeat("\xef", 32))))
 	if k.InScope == nil || k.InScope("acme/app") || k.Addresses == nil || len(k.Addresses) != 0 {
 		t.Errorf("a key for nothing has %+v", k)
 	}
@@ -68,7 +68,7 @@ func TestKeysAreReadWithTheirLimits(t *testing.T) {
 		`{"` + hash + `":{"customer":"a","expires":1}}`, `{"` + hash + `":{"customer":"a","key":"k"}}`,
 		`{"` + hash + `":{"customer":"a","key":"k","expires":"soon"}}`, `{"` + hash + `":{"customer":"a","key":"k","expires":1,"addresses":["x"]}}`,
 	} {
-		if _, err := readSubjects(objectOf(t, bad), nil, nil); err == nil {
+		if _, err := readSubjects(objectOf(t, bad), nil, nil, func() {}); err == nil {
 			t.Errorf("keys %s are taken", bad)
 		}
 	}
@@ -76,7 +76,7 @@ func TestKeysAreReadWithTheirLimits(t *testing.T) {
 
 func TestIdentitiesAreWholeStrings(t *testing.T) {
 	s, err := readSubjects(nil, objectOf(t, `{"jwt":[{"issuer":"https://idp","subject":"ci","customer":"acme"}],
-		"mtls":[{"san":"spiffe://acme/ci","customer":"acme"},{"san":"spiffe://globex/ci","customer":"globex"}]}`), nil)
+		"mtls":[{"san":"spiffe://acme/ci","customer":"acme"},{"san":"spiffe://globex/ci","customer":"globex"}]}`), nil, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,7 +103,7 @@ func TestIdentitiesAreWholeStrings(t *testing.T) {
 		`{"mtls":[{"san":"s","customer":"a"},{"san":"s","customer":"b"}]}`,
 		`{"jwt":[{"issuer":"i","subject":"s","customer":"a"},{"issuer":"i","subject":"s","customer":"b"}]}`,
 	} {
-		if _, err := readSubjects(nil, objectOf(t, bad), nil); err == nil {
+		if _, err := readSubjects(nil, objectOf(t, bad), nil, func() {}); err == nil {
 			t.Errorf("identities %s are taken", bad)
 		}
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/pullgate/pullgate/authz"
 	"github.com/pullgate/pullgate/bundle"
 )
 
@@ -53,7 +55,7 @@ func TestWhatIsTakenOverIsWhatTheBundleSays(t *testing.T) {
 				return hex.EncodeToString(sum[:])
 			})
 			files := map[string]*bundle.Object{"pullgate/customers/data.json": customers}
-			s, alone := newStore(files, last), newStore(files, nil)
+			s, alone := newStore(files, last, func() {}), newStore(files, nil, func() {})
 			for id, text := range customers.Members() {
 				b, ok := s.blob(id)
 				if other, _ := alone.blob(id); !ok || string(b.json()) != string(text) || b.hash != sha256.Sum256(text) || b.hash != other.hash {
@@ -70,12 +72,12 @@ func TestWhatIsTakenOverIsWhatTheBundleSays(t *testing.T) {
 			if c, _ := s.customer("a1"); (c == nil) != (customers.Get("a1") == nil) {
 				t.Fatal("a1")
 			}
-			who, err := readSubjects(keys, nil, lastSubjects)
+			who, err := readSubjects(keys, nil, lastSubjects, func() {})
 			if err != nil {
 				t.Fatal(err)
 			}
-			whoAlone, err := readSubjects(keys, nil, nil)
-			if err != nil || !reflect.DeepEqual(who.keys, whoAlone.keys) {
+			whoAlone, err := readSubjects(keys, nil, nil, func() {})
+			if err != nil || !reflect.DeepEqual(all(who.keys), all(whoAlone.keys)) {
 				t.Fatal("other keys", err)
 			}
 			last, lastSubjects = s, who
@@ -89,7 +91,7 @@ func TestWhatIsTakenOverIsWhatTheBundleSays(t *testing.T) {
 // A bundle that cannot be read changes nothing of the one before, of which it took parts.
 func TestABrokenBundleLeavesTheOneBeforeAlone(t *testing.T) {
 	good := objectOf(t, `{"`+strings.Repeat("ab", 32)+`":{"customer":"a","key":"k","expires":1}}`)
-	before, err := readSubjects(good, nil, nil)
+	before, err := readSubjects(good, nil, nil, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,11 +100,65 @@ func TestABrokenBundleLeavesTheOneBeforeAlone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := readSubjects(broken, nil, before); err == nil {
+		if _, err := readSubjects(broken, nil, before, func() {}); err == nil {
 			t.Errorf("%s is taken", m.Value)
 		}
-		if len(before.keys) != 1 {
-			t.Errorf("%d keys, want 1", len(before.keys))
+		if before.keys.len() != 1 {
+			t.Errorf("%d keys, want 1", before.keys.len())
 		}
+	}
+}
+
+// all are the keys as requests get them.
+func all(k *keys) map[[32]byte]authz.Key {
+	out := map[[32]byte]authz.Key{}
+	for hash := range k.at {
+		out[hash], _ = k.get(hash)
+	}
+	return out
+}
+
+// Who makes a bundle ready gives way with every section of customers and of keys, whether it was there before
+// or not, and in the index.
+func TestMakingReadyGivesWay(t *testing.T) {
+	w := shop(t)
+	for n := range 50 {
+		name := fmt.Sprint("c", n)
+		sum := sha256.Sum256([]byte(name))
+		w.customers[name] = object{"id": name, "labels": object{"x": strings.Repeat("x", 30_000)}, "licenses": object{}, "products": object{}, "repositories": object{}}
+		w.keys[hex.EncodeToString(sum[:])] = object{"customer": name + strings.Repeat("x", 30_000), "key": "ci", "expires": "never"}
+	}
+	b := w.bundle(t)
+	customers, keyring := b.Object(customersDir+"/"+dataFile), b.Object(keysDir+"/"+dataFile)
+	if len(customers.Sections()) < 5 || len(keyring.Sections()) < 5 {
+		t.Fatal("too few sections")
+	}
+	times := 0
+	giveWay := func() { times++ }
+	newStore(map[string]*bundle.Object{customersDir + "/" + dataFile: customers}, nil, giveWay)
+	if times < len(customers.Sections()) {
+		t.Errorf("%d times with %d sections of customers", times, len(customers.Sections()))
+	}
+	edited, err := keyring.Edit([]bundle.Member{{Name: strings.Repeat("ab", 32), Value: []byte(`{"customer":"a","expires":1,"key":"k"}`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last *subjects
+	for _, keyring := range []*bundle.Object{keyring, edited} {
+		times = 0
+		if last, err = readSubjects(keyring, nil, last, giveWay); err != nil {
+			t.Fatal(err)
+		}
+		if times < len(keyring.Sections()) {
+			t.Errorf("%d times with %d sections of keys", times, len(keyring.Sections()))
+		}
+	}
+	all := len(customers.Sections()) + len(keyring.Sections())
+	times = 0
+	if err := newEngine(t, Config{GiveWay: giveWay}).Activate(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	if times <= all {
+		t.Errorf("%d times in an activation with %d sections", times, all)
 	}
 }

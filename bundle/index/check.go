@@ -254,6 +254,7 @@ func (x *Index) checkRepos() error {
 		}
 		name := repoName{text(u32(e, 0)), text(u32(e, 4))}
 		x.at[name] = i
+		x.giveWay()
 		x.repo = append(x.repo, repoText{name, text(u32(e, 8))})
 	}
 	for _, p := range parts {

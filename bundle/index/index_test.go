@@ -262,3 +262,18 @@ func TestOpenErrorsNameTheSection(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// Who opens an index gives way with every repository.
+func TestOpeningGivesWay(t *testing.T) {
+	c := &content{products: []Product{{ID: "app"}}}
+	for n := range 20 {
+		c.repos = append(c.repos, Repository{Registry: "main", Name: fmt.Sprintf("acme/app-%d", n), Product: "app"})
+	}
+	times := 0
+	if _, err := OpenGivingWay(c.bytes(t), func() { times++ }); err != nil {
+		t.Fatal(err)
+	}
+	if times < len(c.repos) {
+		t.Errorf("%d times with %d repositories", times, len(c.repos))
+	}
+}

@@ -7,6 +7,8 @@ type Index struct {
 	repo []repoText       // as repos, ascending
 	fans []fan            // as repos
 	at   map[repoName]int // in repo
+
+	giveWay func() // while it is being opened
 }
 
 // repoText has the strings of a repository, which requests need again and again.
@@ -21,8 +23,12 @@ type repoName struct{ registry, name string }
 // is in use. Every offset, id and order is checked here, in one pass over data, so that no
 // lookup can fail later whatever the bytes are. Lookups copy what they return, so that results
 // do not keep data alive. Errors are *FormatError.
-func Open(data []byte) (*Index, error) {
-	x := &Index{size: len(data)}
+func Open(data []byte) (*Index, error) { return OpenGivingWay(data, func() {}) }
+
+// OpenGivingWay is Open that calls a function again and again, which may pause there.
+func OpenGivingWay(data []byte, giveWay func()) (*Index, error) {
+	x := &Index{size: len(data), giveWay: giveWay}
+	defer func() { x.giveWay = nil }()
 	if err := x.sections(data); err != nil {
 		return nil, err
 	}
@@ -33,6 +39,7 @@ func Open(data []byte) (*Index, error) {
 		if err := check(x); err != nil {
 			return nil, err
 		}
+		giveWay()
 	}
 	return x, nil
 }

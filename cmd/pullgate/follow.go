@@ -50,7 +50,8 @@ func (sc *sidecar) supply() (supply, error) {
 		return nil, err
 	}
 	cfg := sc.cfg.follow.config(sc.cfg.Data)
-	cfg.Ring, cfg.Deliver, cfg.Clock, cfg.Logger, cfg.Registerer = ring, sc.activatePulled, sc.clock, sc.log, sc.registry
+	cfg.Ring, cfg.Deliver, cfg.GiveWay = ring, sc.activatePulled, sc.pauses.giveWay
+	cfg.Clock, cfg.Logger, cfg.Registerer = sc.clock, sc.log, sc.registry
 	if sc.puller, err = pull.New(cfg); err != nil {
 		return nil, fmt.Errorf("--bundle-url: %w", err)
 	}

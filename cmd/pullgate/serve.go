@@ -100,6 +100,7 @@ type sidecar struct {
 	shadow  *shadow.Shadow
 	grpc    *envoy.Server // nil until listen
 
+	pauses      *pauses
 	classifier  *classify.Classifier
 	tokens      *token.Issuer // nil when there are none
 	credentials *upstream.Credentials
@@ -172,7 +173,7 @@ func serveProcess(ctx context.Context, p *process, stdout io.Writer) (err error)
 
 // newSidecar makes everything but Envoy's port.
 func newSidecar(p *process) (_ *sidecar, err error) {
-	sc := &sidecar{process: p, warned: map[string]bool{}}
+	sc := &sidecar{process: p, pauses: newPauses(), warned: map[string]bool{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, sc.Close())
@@ -197,7 +198,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 		cache = sc.cache
 	}
 	sc.shadow = shadow.New(shadow.Config{Logger: p.log, Registerer: p.registry})
-	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry, MaxWait: maxWait})
+	sc.engine = engine.New(engine.Config{Logger: p.log, Registerer: p.registry, MaxWait: maxWait, GiveWay: sc.pauses.giveWay})
 	shared, err := sc.shareVerdicts()
 	if err != nil {
 		return nil, err
@@ -223,7 +224,7 @@ func newSidecar(p *process) (_ *sidecar, err error) {
 func (sc *sidecar) listen() (err error) {
 	cfg := sc.cfg
 	grpc := envoy.Config{
-		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: sc.gate, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout, ConnectionAge: cfg.GRPCAge, Registerer: sc.registry,
+		Addr: cfg.GRPCAddr, TLS: cfg.grpcTLS(), Decider: noticed{sc.gate, sc.pauses}, Credentials: sc.credentials, Logger: sc.log, Drain: drainTimeout, ConnectionAge: cfg.GRPCAge, Registerer: sc.registry,
 		Classifier: sc.classifier,
 	}
 	if sc.tokens != nil {

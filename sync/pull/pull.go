@@ -60,7 +60,9 @@ type Config struct {
 	StaleAfter    time.Duration
 
 	// Deliver makes a verified bundle active. An error keeps the previous one.
-	Deliver    func(context.Context, *bundle.Bundle) error
+	Deliver func(context.Context, *bundle.Bundle) error
+	// GiveWay is called by who reads a bundle, see bundle.ReadOptions; nil: nobody is.
+	GiveWay    func()
 	Clock      *Clock
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

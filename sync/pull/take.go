@@ -97,7 +97,7 @@ func (p *Puller) read(ctx context.Context, s *asked, a *answer) (fresh bool, err
 
 // options are what every bundle must be, whatever its signature says.
 func (p *Puller) options() bundle.ReadOptions {
-	return bundle.ReadOptions{Name: p.cfg.Name, MinSerial: max(p.cfg.MinSerial, p.state.Highest.Serial), MaxBytes: p.cfg.MaxBytes, Like: p.like, Dense: dense}
+	return bundle.ReadOptions{Name: p.cfg.Name, MinSerial: max(p.cfg.MinSerial, p.state.Highest.Serial), MaxBytes: p.cfg.MaxBytes, Like: p.like, Dense: dense, GiveWay: p.cfg.GiveWay}
 }
 
 // noted is a reader that keeps its error: bundle.Read calls a source that breaks off a file that ends early.
