@@ -161,7 +161,7 @@ func (g *generation) Registry(authority string) (authz.Registry, bool) {
 }
 
 func (g *generation) Authenticate(hash [32]byte) (authz.Key, bool) {
-	k, ok := g.subjects.keys.get(hash)
+	k, ok := g.subjects.key(hash)
 	if ok && g.over.denies(&k, hash) {
 		return authz.Key{}, false
 	}

@@ -31,7 +31,7 @@ const (
 
 // hotCustomers bounds the customer documents that are kept with what was read of them, in bytes of their JSON;
 // what was read takes some ten to twenty times as much.
-const hotCustomers = 4 << 20
+const hotCustomers = 3 << 20
 
 // store answers the policy's reads of `data` from the verified bytes of a bundle. Customers
 // are by far the most of it, and a decision reads one of them: each is kept as the JSON it came
@@ -164,7 +164,7 @@ func (s *store) customer(id string) (*customer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("customer %s: %w", id, err)
 	}
-	hot.put(strings.Clone(id), c, len(text)) // id may be a part of the texts of all keys
+	hot.put(id, c, len(text))
 	return c, nil
 }
 

@@ -48,23 +48,23 @@ func TestKeysAreReadWithTheirLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, _ := s.keys.get([32]byte([]byte(strings.Repeat("\xab", 32))))
+	k, _ := s.key([32]byte([]byte(strings.Repeat("\xab", 32))))
 	if k.Customer != "acme" || k.ID != "ci" || k.Expires != 100 || len(k.Addresses) != 1 {
 		t.Errorf("%+v", k)
 	}
 	if !k.InScope("acme/app") || k.InScope("acme/app/sub") || k.InScope("other/app") {
 		t.Error("scope")
 	}
-	k, _ = s.keys.get([32]byte([]byte(strings.Repeat("\xcd", 32))))
+	k, _ = s.key([32]byte([]byte(strings.Repeat("\xcd", 32))))
 	if k.Expires != authz.Never || k.InScope != nil || k.Addresses != nil {
 		t.Errorf("a key without limits has %+v", k)
 	}
-	k, _ = s.keys.get([32]byte([]byte(strings.Repeat("\xef", 32))))
+	k, _ = s.key([32]byte([]byte(strings.Repeat("\xef", 32))))
 	if k.InScope == nil || k.InScope("acme/app") || k.Addresses == nil || len(k.Addresses) != 0 {
 		t.Errorf("a key for nothing has %+v", k)
 	}
 	for _, bad := range []string{
-		`{"x":{"customer":"a","key":"k","expires":1}}`, `{"` + hash + `":{"key":"k","expires":1}}`,
+		`{"x":{"customer":"a","key":"k","expires":1}}`, `{"` + strings.ToUpper(hash) + `":{"customer":"a","key":"k","expires":1}}`, `{"` + hash + `":{"key":"k","expires":1}}`,
 		`{"` + hash + `":{"customer":"a","expires":1}}`, `{"` + hash + `":{"customer":"a","key":"k"}}`,
 		`{"` + hash + `":{"customer":"a","key":"k","expires":"soon"}}`, `{"` + hash + `":{"customer":"a","key":"k","expires":1,"addresses":["x"]}}`,
 	} {

@@ -10,9 +10,9 @@ import (
 	"sync/atomic"
 )
 
-// garbageFloor is how much may be allocated between two collections however little is live.
-// Decisions leave small garbage and a small vendor's data is a few MB: collecting at twice
-// that would cost a third of the time.
+// garbageFloor is how much may be allocated between two collections when next to nothing is live, and less
+// by half of what is. Decisions leave small garbage and a small vendor's data is a few MB: collecting at
+// twice that would cost a third of the time.
 const garbageFloor = 64 << 20
 
 // limitOfGroup is the share of a container's memory that the heap is kept within, while it can be.
@@ -73,7 +73,11 @@ func (t *tuner) adjust() {
 }
 
 // growth is GOGC with so many bytes live.
-func growth(live uint64) int { return int(max(garbageShare, min(garbageFloor*100/max(live, 1), 2000))) }
+func growth(live uint64) int {
+	share := live * garbageShare / 100
+	allowed := max(share, garbageFloor-min(share, garbageFloor))
+	return int(min(allowed*100/max(live, 1), 2000))
+}
 
 // groupLimit reads memory.max of control groups v2: a number of bytes, or "max".
 func groupLimit(file string) (int64, bool) {

@@ -43,7 +43,7 @@ func TestGarbageIsCollectedAtTheFloor(t *testing.T) {
 	if after := collections(192 << 20); 2*after > before {
 		t.Errorf("%d collections, before %d", after, before)
 	}
-	for live, want := range map[uint64]int{0: 2000, 8 << 20: 800, 64 << 20: 100, 96 << 20: 66, 1 << 30: 50} {
+	for live, want := range map[uint64]int{0: 2000, 1 << 20: 2000, 8 << 20: 750, 32 << 20: 150, 64 << 20: 50, 96 << 20: 50, 1 << 30: 50} {
 		if got := growth(live); got != want {
 			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
 		}
