@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -62,10 +61,10 @@ func (g *generation) overlaid(ctx context.Context, tombstones []bundle.Tombstone
 // those that the bundle has ended, do not count.
 func (g *generation) overlay(tombstones []bundle.Tombstone) (*overlay, error) {
 	o := &overlay{customers: map[string]blob{}, keys: map[revokedKey]bool{}, digests: map[repositoryName]map[index.Digest]int64{}}
-	edits := map[string]*customerEdit{}
-	edit := func(id string) *customerEdit {
+	edits := map[string]*bundle.CustomerRevocation{}
+	edit := func(id string) *bundle.CustomerRevocation {
 		if edits[id] == nil {
-			edits[id] = &customerEdit{licenses: map[string]int64{}}
+			edits[id] = &bundle.CustomerRevocation{Licenses: map[string]bundle.LicenseRevocation{}}
 		}
 		return edits[id]
 	}
@@ -76,11 +75,11 @@ func (g *generation) overlay(tombstones []bundle.Tombstone) (*overlay, error) {
 		}
 		switch t.Kind {
 		case bundle.TombstoneCustomer:
-			edit(t.Customer).banned = true
+			edit(t.Customer).Banned = true
 		case bundle.TombstoneLicense:
 			e := edit(t.Customer)
-			if at, ok := e.licenses[t.License]; !ok || t.At < at {
-				e.licenses[t.License] = t.At
+			if old, ok := e.Licenses[t.License]; !ok || t.At < old.At {
+				e.Licenses[t.License] = bundle.LicenseRevocation{At: t.At}
 			}
 		case bundle.TombstoneKey:
 			o.keys[revokedKey{t.Customer, t.Key, t.Hash}] = true
@@ -104,7 +103,7 @@ func (g *generation) overlay(tombstones []bundle.Tombstone) (*overlay, error) {
 			continue // nobody to deny anything
 		}
 		before := b.json()
-		text, err := e.apply(before)
+		text, err := e.Apply(before)
 		if err != nil {
 			return nil, fmt.Errorf("tombstones about customer %s: %w", id, err)
 		}
@@ -157,121 +156,4 @@ func (g *generation) within(s *candidateSet, at int64) *candidateSet {
 	r := newSet(list...)
 	g.revoked.put(key, r, len(list)+1)
 	return r
-}
-
-// customerEdit is what tombstones change of one customer's document.
-type customerEdit struct {
-	banned   bool
-	licenses map[string]int64 // revoked from
-}
-
-// licenseClocks are those fields of a compiled license that are boundaries, but for a suspension.
-var licenseClocks = []string{"starts", "ends", "updates", "grace", "terminates", "revoked", "replaced"}
-
-// apply makes the document that the compiler would make after the edit.
-func (e *customerEdit) apply(text []byte) ([]byte, error) {
-	dec := json.NewDecoder(bytes.NewReader(text))
-	dec.UseNumber()
-	var doc map[string]any
-	if err := dec.Decode(&doc); err != nil {
-		return nil, err
-	}
-	if e.banned {
-		doc["banned"] = true
-	}
-	licenses, _ := doc["licenses"].(map[string]any)
-	for id, at := range e.licenses {
-		if l, ok := licenses[id].(map[string]any); ok {
-			if err := revoke(doc, id, l, at); err != nil {
-				return nil, fmt.Errorf("license %s: %w", id, err)
-			}
-		}
-	}
-	delete(doc, "hash")
-	plain, err := bundle.CanonicalJSON(doc)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(plain)
-	doc["hash"] = hex.EncodeToString(sum[:])
-	return bundle.CanonicalJSON(doc)
-}
-
-// revoke makes a license of a customer's document revoked from an instant. It takes the place of a
-// suspension; one that was revoked earlier stays as it is.
-func revoke(doc map[string]any, id string, l map[string]any, at int64) error {
-	old, err := instantOf(l["revoked"])
-	if err != nil {
-		return err
-	}
-	if old <= at {
-		return nil
-	}
-	if old == authz.Never { // not of an earlier revocation, whose reason it is
-		delete(l, "public_reason")
-	}
-	l["revoked"], l["suspended"] = at, []any{"never", "never"}
-	bounds, err := licenseBoundaries(l)
-	if err != nil {
-		return err
-	}
-	for _, table := range []string{"products", "repositories"} {
-		byName, _ := doc[table].(map[string]any)
-		for _, grants := range byName {
-			list, _ := grants.([]any)
-			for _, grant := range list {
-				g, _ := grant.(map[string]any)
-				clocks, ok := g["clocks"].(map[string]any)
-				if g["license"] != id || !ok {
-					continue
-				}
-				clocks["revoked"], clocks["suspended"] = at, []any{"never", "never"}
-				if g["empty"] != true {
-					g["boundaries"] = bounds
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// licenseBoundaries are the instants at which a license may change an answer, ascending. Once it is
-// replaced it has none.
-func licenseBoundaries(l map[string]any) ([]int64, error) {
-	replaced, err := instantOf(l["replaced"])
-	if err != nil {
-		return nil, err
-	}
-	bounds := []int64{}
-	add := func(v any) error {
-		at, err := instantOf(v)
-		if err == nil && at != authz.Never && at != authz.Always && at <= replaced {
-			bounds = append(bounds, at)
-		}
-		return err
-	}
-	for _, name := range licenseClocks {
-		if err := add(l[name]); err != nil {
-			return nil, fmt.Errorf("%s: %w", name, err)
-		}
-	}
-	slices.Sort(bounds)
-	return slices.Compact(bounds), nil
-}
-
-// instantOf reads an instant of a document.
-func instantOf(v any) (int64, error) {
-	switch v := v.(type) {
-	case int64:
-		return v, nil
-	case json.Number:
-		if n, err := v.Int64(); err == nil {
-			return n, nil
-		}
-	case string:
-		if v == "never" {
-			return authz.Never, nil
-		}
-	}
-	return 0, errNoInstant
 }

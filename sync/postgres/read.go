@@ -34,7 +34,7 @@ type state struct {
 }
 
 // Load reads all licenses and rules once, or as much of them as has changed since they were last
-// read. The error says everything that is wrong: license.Errors for rows.
+// read. The error says everything that is wrong: license.Errors for rows, in a source.Refused.
 func (db *DB) Load(ctx context.Context) (*source.Snapshot, error) {
 	conn, err := db.connect(ctx)
 	if err != nil {
@@ -135,8 +135,8 @@ func readIn(ctx context.Context, conn *session, last state, alive func()) (state
 	}
 	next.whole = true
 	snap, err := r.everything()
-	if wrong, ok := errors.AsType[license.Errors](err); ok {
-		next.err = wrong
+	if refused, ok := errors.AsType[*source.Refused](err); ok {
+		next.err = refused
 		return next, nil
 	}
 	if err != nil {
@@ -253,11 +253,13 @@ func (r *reader) everything() (*source.Snapshot, error) {
 		return nil, err
 	}
 	if len(p.flush()) == 0 {
-		return nil, license.Errors{{Pos: license.Position{File: "licenses"}, Msg: "the tables are empty: fill them with `pullgate licenses import DIR --to URL`, or by hand"}}
+		return nil, &source.Refused{Stated: &license.Set{}, Err: license.Errors{{
+			Pos: license.Position{File: "licenses"}, Msg: "the tables are empty: fill them with `pullgate licenses import DIR --to URL`, or by hand",
+		}}}
 	}
 	set, err := license.ParseParts(p.all)
 	if err != nil {
-		return nil, inColumns(err)
+		return nil, &source.Refused{Err: inColumns(err), Stated: license.StatedParts(p.all)}
 	}
 	return &source.Snapshot{Set: set, Rules: withoutTests(rules)}, nil
 }

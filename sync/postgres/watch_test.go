@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -187,6 +188,24 @@ func same(t *testing.T, db *DB, url string) {
 	}
 	if err == nil && (!equalSets(got.Set, want.Set) || fmt.Sprint(got.Rules) != fmt.Sprint(want.Rules)) {
 		t.Errorf("got  %+v\nwant %+v", got.Set, want.Set)
+	}
+}
+
+// What rows take back while others have mistakes is reported with the mistakes, which are the same.
+func TestRowsTakeBackWhileOthersHaveMistakes(t *testing.T) {
+	url := filled(t, small())
+	w := watch(t, open(t, url))
+	w.says("a b")
+	execute(t, url, "UPDATE pullgate.customers SET zone = 'x' WHERE id = 'a'")
+	w.says("error: customers/a: zone")
+	execute(t, url, "UPDATE pullgate.licenses SET revoked_at = '2026-03-01T00:00:00Z' WHERE id = 'a-app'; UPDATE pullgate.customers SET status = 'banned' WHERE id = 'b'")
+	r := w.next(time.Minute)
+	refused, ok := errors.AsType[*source.Refused](r.err)
+	if !ok || len(refused.Stated.Licenses) != 1 || len(refused.Stated.Customers) != 1 {
+		t.Fatalf("got %q", r)
+	}
+	if l := refused.Stated.Licenses[0]; l.ID != "a-app" || l.Customer != "a" || l.Revoked.At != 1772323200 || refused.Stated.Customers[0].ID != "b" {
+		t.Errorf("%+v %+v", refused.Stated.Licenses, refused.Stated.Customers)
 	}
 }
 

@@ -2,13 +2,19 @@ package source
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"github.com/pullgate/pullgate/bundle/license"
 )
 
 // maxSettle bounds how long a directory that never rests keeps an edit waiting.
@@ -17,8 +23,8 @@ const maxSettle = 3 * time.Second
 // Watch loads the directory, calls report with the outcome, and then again after every edit that
 // changes it, until ctx is done; then it returns nil. A Snapshot is reported when its content
 // differs from the one reported before, or when an error was reported in between; an error when
-// its text differs from the one reported before: report is called with exactly one of the two,
-// and never concurrently. After an error the last Snapshot is still the one to use.
+// its text differs from the one reported before, or it is Refused and states something else: report is
+// called with exactly one of the two, and never concurrently. After an error the last Snapshot is still the one to use.
 //
 // An edit is read once nothing has changed for Settle, and what changed while it was read is not
 // reported but read again, so that a checkout in the middle is never a Snapshot; nothing that changed
@@ -74,6 +80,7 @@ func (w *watcher) again(seen look, noticed bool) look {
 func (w *watcher) read(ctx context.Context, before look) (look, *Snapshot, error) {
 	for end := (time.Time{}); ; {
 		snap, err := w.kept.load(ctx, w.dir, before)
+		err = w.dir.refused(err)
 		if end.IsZero() {
 			end = time.Now().Add(maxSettle)
 		}
@@ -83,6 +90,18 @@ func (w *watcher) read(ctx context.Context, before look) (look, *Snapshot, error
 		}
 		before = w.rest(ctx, after)
 	}
+}
+
+// refused adds to an error what files with mistakes take back.
+func (d Dir) refused(err error) error {
+	if _, ok := errors.AsType[license.Errors](err); !ok {
+		return err
+	}
+	real, wrong := filepath.EvalSymlinks(d.Path)
+	if wrong != nil {
+		return err
+	}
+	return &Refused{Err: err, Stated: license.Stated(os.DirFS(real))}
 }
 
 // await returns what the directory looks like once it looks different from seen and has come to
@@ -133,23 +152,59 @@ func (w *watcher) rest(ctx context.Context, was look) look {
 }
 
 // Reporter calls Report, and leaves out what was reported before: a Snapshot with the hash of the
-// last one, unless an error came in between, and an error with the text of the last report.
+// last one, unless an error came in between, and an error with the text of the last report that states
+// the same (Refused).
 type Reporter struct {
 	Report func(*Snapshot, error)
 	hash   string // of the last Snapshot
 	err    string // the last error, "" after a Snapshot
+	stated string // with it
 }
 
 // Tell takes a Snapshot or an error.
 func (r *Reporter) Tell(snap *Snapshot, err error) {
-	switch {
-	case err != nil && err.Error() != r.err:
-		r.err = err.Error()
-		r.Report(nil, err)
-	case err == nil && (r.err != "" || snap.Hash != r.hash):
-		r.err, r.hash = "", snap.Hash
-		r.Report(snap, nil)
+	if err == nil {
+		if r.err != "" || snap.Hash != r.hash {
+			r.err, r.stated, r.hash = "", "", snap.Hash
+			r.Report(snap, nil)
+		}
+		return
 	}
+	stated := r.stated
+	if refused, ok := errors.AsType[*Refused](err); ok {
+		stated = refused.states()
+	}
+	if err.Error() != r.err || stated != r.stated {
+		r.err, r.stated = err.Error(), stated
+		r.Report(nil, err)
+	}
+}
+
+// Refused is that a source has mistakes, and what it takes back all the same: see license.Stated.
+type Refused struct {
+	Err    error
+	Stated *license.Set
+}
+
+func (r *Refused) Error() string { return r.Err.Error() }
+
+// Unwrap is what is wrong.
+func (r *Refused) Unwrap() error { return r.Err }
+
+// states is a text that differs when it states something else.
+func (r *Refused) states() string {
+	var b strings.Builder
+	for i := range r.Stated.Customers {
+		fmt.Fprintln(&b, r.Stated.Customers[i].ID)
+	}
+	for i := range r.Stated.Licenses {
+		l := &r.Stated.Licenses[i]
+		fmt.Fprintln(&b, l.Customer, l.ID, *l.Revoked)
+	}
+	for i := range r.Stated.Registries {
+		fmt.Fprintln(&b, r.Stated.Registries[i].ID, r.Stated.Registries[i].RevokedDigests)
+	}
+	return b.String()
 }
 
 // notices are the file system's own; none where it has none or they run out.

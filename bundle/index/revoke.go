@@ -1,0 +1,154 @@
+package index
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+)
+
+// Revocation is a digest of a repository that is revoked from an instant.
+type Revocation struct {
+	Registry, Repository string
+	Digest               Digest
+	At                   int64
+}
+
+// Revoke makes the index in which some digests are revoked: every way to them, and every tag at them.
+// What only they reach an index does not say. Where known, another index of the same repositories in
+// which they are revoked, has it, it is revoked there from when known says; known may be nil. What is
+// not in the index is not revoked, and what is revoked earlier stays so.
+func (x *Index) Revoke(revoked []Revocation, known *Index) ([]byte, error) {
+	var b Builder
+	for i := range x.count(secProducts) {
+		p, _ := x.Product(x.text(u32(x.entry(secProducts, i), 0)))
+		b.AddProduct(p)
+	}
+	for i := range x.count(secReleases) {
+		e := x.entry(secReleases, i)
+		r, _ := x.Release(x.text(u32(e, 0)), x.text(u32(e, 4)))
+		b.AddRelease(r)
+	}
+	in := map[repoName]map[Digest]int64{}
+	for _, r := range revoked {
+		at := repoName{r.Registry, r.Repository}
+		if in[at] == nil {
+			in[at] = map[Digest]int64{}
+		}
+		if old, ok := in[at][r.Digest]; !ok || r.At < old {
+			in[at][r.Digest] = r.At
+		}
+	}
+	sets := make([][]Candidate, x.sets())
+	set := func(id SetID) []Candidate {
+		if sets[id] == nil {
+			sets[id] = x.Set(id)
+		}
+		return sets[id]
+	}
+	for i := range x.repo {
+		r := Repo{x, i}
+		out := Repository{
+			Registry: r.Registry(), Name: r.Name(), Product: r.Product(), Chart: r.Chart(), Facts: r.Facts(), Referrers: map[Digest][]Descriptor{},
+		}
+		of := revoking{at: in[x.repo[i].repoName], set: set}
+		if of.at != nil {
+			out.Facts = of.facts(out.Facts)
+			if known != nil {
+				of.known, _ = known.Repository(out.Registry, out.Name)
+			}
+		}
+		for t := range r.Tags() {
+			out.Tags = append(out.Tags, Tag{Name: t.Name, Digest: t.Digest, Hidden: t.Hidden, Candidates: of.tag(t)})
+		}
+		for n := range r.Nodes() {
+			out.Nodes = append(out.Nodes, Node{Digest: n.Digest, Kind: n.Kind, Candidates: of.node(n)})
+		}
+		first, n := r.part(2)
+		for i := first; i < first+n; i++ {
+			d := Digest(x.entry(secSubjects, i)[:digestLen])
+			out.Referrers[d] = r.Referrers(d)
+		}
+		b.AddRepository(out)
+	}
+	return b.Bytes()
+}
+
+// revoking is what is revoked in one repository.
+type revoking struct {
+	at    map[Digest]int64 // nil: nothing
+	known Repo
+	set   func(SetID) []Candidate
+}
+
+// facts is the content hash of a repository after it.
+func (r *revoking) facts(before [32]byte) [32]byte {
+	var lines []string
+	for d, at := range r.at {
+		lines = append(lines, fmt.Sprintf("%s %d\n", hex.EncodeToString(d[:]), at))
+	}
+	slices.Sort(lines)
+	h := sha256.New()
+	h.Write(before[:])
+	for _, l := range lines {
+		h.Write([]byte(l))
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+func (r *revoking) node(n NodeEntry) []Candidate {
+	if r.at == nil {
+		return r.set(n.Set)
+	}
+	var known []Candidate
+	if k, ok := r.known.Node(n.Digest); ok {
+		known = r.known.x.Set(k.Set)
+	}
+	return r.limit(r.set(n.Set), n.Digest, known)
+}
+
+func (r *revoking) tag(t TagEntry) []Candidate {
+	if r.at == nil {
+		return r.set(t.Set)
+	}
+	var known []Candidate
+	if k, ok := r.known.Tag(t.Name); ok && k.Digest == t.Digest {
+		known = r.known.x.Set(k.Set)
+	}
+	return r.limit(r.set(t.Set), t.Digest, known)
+}
+
+// limit is a set after it; the same one when nothing changes.
+func (r *revoking) limit(set []Candidate, d Digest, known []Candidate) []Candidate {
+	own, ok := r.at[d]
+	if !ok {
+		own = Never
+	}
+	out, changed := set, false
+	for i := range set {
+		at := min(own, revokedAs(&set[i], known))
+		if at >= set[i].RevokedAt {
+			continue
+		}
+		if !changed {
+			out, changed = slices.Clone(set), true
+		}
+		out[i].RevokedAt = at
+	}
+	return out
+}
+
+// revokedAs is from when a way to a digest is revoked of which another index knows the same: when its
+// last clean one is. Never when that has no such way.
+func revokedAs(c *Candidate, known []Candidate) int64 {
+	at, found := Always, false
+	for i := range known {
+		if k := &known[i]; k.Tag == c.Tag && k.Product == c.Product && k.Version == c.Version {
+			at, found = max(at, k.RevokedAt), true
+		}
+	}
+	if !found {
+		return Never
+	}
+	return at
+}
