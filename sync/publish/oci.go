@@ -26,6 +26,7 @@ import (
 type PusherConfig struct {
 	Repository string // HOST/NAME
 	Insecure   bool   // http, off loopback too
+	Ring       *bundle.KeyRing
 	// Credentials returns user name and password, "" for none. It is asked for every push.
 	Credentials func() (username, password string, err error)
 }
@@ -93,6 +94,40 @@ func (p *Pusher) Look(ctx context.Context, issue *Issue) error {
 	}
 	defer done()
 	return p.look(ctx, a, opts)
+}
+
+// Find reads the only layer of what the tag names.
+func (p *Pusher) Find(ctx context.Context, name string) (_ *bundle.Bundle, err error) {
+	opts, done, err := p.options()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	tag := p.repo.Tag(name)
+	image, err := remote.Image(tag, append(opts, remote.WithContext(ctx))...)
+	if answer, ok := errors.AsType[*transport.Error](err); ok && answer.StatusCode == http.StatusNotFound {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	layers, err := image.Layers()
+	if err != nil {
+		return nil, err
+	}
+	if len(layers) != 1 {
+		return nil, fmt.Errorf("%s: %d layers; a bundle is one", tag, len(layers))
+	}
+	text, err := layers[0].Compressed()
+	if err != nil {
+		return nil, err
+	}
+	defer text.Close()
+	b, err := bundle.Read(text, p.cfg.Ring, bundle.ReadOptions{Name: name})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", tag, err)
+	}
+	return b, nil
 }
 
 func (p *Pusher) look(ctx context.Context, a *artifact, opts []remote.Option) error {

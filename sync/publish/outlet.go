@@ -32,14 +32,63 @@ type outlet struct {
 	pinned   string            // revision that was rolled back to; "" when there was none
 	waits    string            // revision that another publisher held back when it ended; "" for none
 	noted    bool              // Hold was told of something held
+	unseen   *Newest           // what another publisher has published, where nobody can see it; nil: nothing
+	took     []string          // what was revoked although the rest is not published
+	waiting  *waiting          // revocations that are not published either; nil: none
 }
 
-// restore delivers the last bundle that was published, by an earlier process. When another publisher
-// has published since, what came after it cannot be read, or it has ended, it is only compared with: it
-// would take back what came after.
-func (o *outlet) restore(ctx context.Context, newest Newest) (err error) {
+// restore delivers the last bundle that was published, by an earlier process, or by another publisher if
+// that can be seen.
+func (o *outlet) restore(ctx context.Context, newest Newest) error {
 	o.serial, o.accepted, o.waits = newest.Serial, newest.Revision, newest.Held
 	o.noted = newest.Held != ""
+	err := o.restoreOwn(ctx, newest)
+	if o.current != nil || newest.Revision == "" {
+		return err
+	}
+	return o.restoreSeen(ctx, newest, err)
+}
+
+// restoreSeen delivers what another publisher has published last, where it can be seen: it has the same
+// content as what History has, or is found in a Place. Else nobody knows what it was, which err may say why;
+// an older one is better than nothing to compare with.
+func (o *outlet) restoreSeen(ctx context.Context, newest Newest, err error) error {
+	now, seen := o.publisher.cfg.Clock(), o.base
+	if (seen == nil || seen.Revision() != newest.Revision) && o.Find != nil {
+		found, wrong := o.Find(ctx)
+		if wrong != nil {
+			o.publisher.cfg.Logger.Warn("what is published cannot be read back", "bundle", o.Name, "error", wrong)
+		}
+		if found != nil && (seen == nil || found.Serial() > seen.Serial()) {
+			seen = found
+		}
+	}
+	switch {
+	case seen == nil:
+		if err == nil {
+			o.unseen = &newest
+		}
+		return err
+	case seen.Revision() != newest.Revision || seen.NotAfter() <= now.Unix():
+		o.base = seen
+		return err
+	}
+	issue, err := o.issueAgain(seen, max(o.serial+1, now.Unix()), now)
+	if err == nil {
+		err = o.deliver(ctx, issue, "restored", now)
+	}
+	if err != nil {
+		o.base = seen
+		return err
+	}
+	o.waits = "" // it is asked again
+	return nil
+}
+
+// restoreOwn delivers the last bundle that is in History. When another publisher has published since, what
+// came after it cannot be read, or it has ended, it is only compared with: it would take back what came
+// after.
+func (o *outlet) restoreOwn(ctx context.Context, newest Newest) (err error) {
 	if o.History == nil {
 		return nil
 	}
@@ -125,13 +174,19 @@ func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now ti
 	if o.current != nil && o.current.KeyID() != o.publisher.cfg.Signer.KeyID() {
 		reissue = true // sidecars wait for the first bundle of a new key to forget the old one
 	}
+	var unpublished *bundle.Bundle
 	if draft != nil {
 		if err := o.approve(ctx, draft.Bundle, now); err != nil {
 			var held *Held
 			if !errors.As(err, &held) {
 				return false, err
 			}
-			draft = nil
+			draft, unpublished = nil, draft.Bundle
+		}
+	}
+	if draft == nil {
+		if did, err := o.revoke(ctx, unpublished, now); did || err != nil {
+			return did, err
 		}
 	}
 	result := "published"
@@ -164,7 +219,7 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 		}
 		o.release(ctx)
 		return nil
-	case revision == o.accepted, previous == nil && o.unread == nil && o.waits == "":
+	case revision == o.accepted, previous == nil && o.unread == nil && o.waits == "" && o.unseen == nil:
 		return nil
 	case o.held != nil && o.held.Revision == revision:
 		return o.held // it was asked about
@@ -172,6 +227,12 @@ func (o *outlet) approve(ctx context.Context, candidate *bundle.Bundle, now time
 		reason = fmt.Errorf("the publisher that led before held something back (revision %s)", o.waits)
 	case o.pinned != "":
 		reason = fmt.Errorf("revision %s was rolled back to", o.pinned)
+	case previous == nil && o.unread == nil:
+		if o.Approve == nil || o.Approve(ctx, p.set, nil, candidate) == nil {
+			return nil
+		}
+		reason = fmt.Errorf("another publisher has published since (revision %s, serial %d), and nobody knows what this one takes away from that: it is neither kept here nor found in a place that both write to. "+
+			"Compare it with what sidecars have, and accept it, or start the publisher that has it", o.unseen.Revision, o.unseen.Serial)
 	case previous == nil:
 		reason = fmt.Errorf("what was published last cannot be read, so that nobody knows what this one takes away: %w", o.unread)
 	case o.Approve != nil && revision != previous.Revision():
@@ -206,8 +267,13 @@ func (o *outlet) release(ctx context.Context) {
 	if o.noted {
 		o.note(ctx, "")
 	}
-	o.held, o.waits = nil, ""
+	o.held, o.waits, o.unseen = nil, "", nil
 	o.publisher.hold(o.Name, nil)
+	o.wait(nil)
+	if !o.publisher.refused {
+		o.took = nil
+		o.publisher.say(o.Name, false, nil)
+	}
 }
 
 // note notes what is held back, "" for nothing, where another publisher finds it.
@@ -236,8 +302,13 @@ func (o *outlet) renumbered(issue *Issue, serial int64, now time.Time) (*Issue, 
 // issueAgain signs the content of a bundle under another serial, valid from now on.
 func (o *outlet) issueAgain(b *bundle.Bundle, serial int64, now time.Time) (*Issue, error) {
 	cfg := &o.publisher.cfg
+	return sign(o.content(b, serial, now), o.Local, cfg.Signer, cfg.Ring)
+}
+
+// content is that of a bundle under another serial, valid from now on.
+func (o *outlet) content(b *bundle.Bundle, serial int64, now time.Time) *bundle.Content {
 	content := &bundle.Content{
-		Name: o.Name, Serial: serial, IssuedAt: now.Unix(), NotAfter: now.Add(cfg.Validity).Unix(),
+		Name: o.Name, Serial: serial, IssuedAt: now.Unix(), NotAfter: now.Add(o.publisher.cfg.Validity).Unix(),
 		PolicyDigest: b.PolicyDigest(), Files: map[string][]byte{}, Objects: map[string]*bundle.Object{},
 	}
 	for _, path := range b.Paths() {
@@ -249,7 +320,7 @@ func (o *outlet) issueAgain(b *bundle.Bundle, serial int64, now time.Time) (*Iss
 			content.Files[path] = b.File(path)
 		}
 	}
-	return sign(content, o.Local, cfg.Signer, cfg.Ring)
+	return content
 }
 
 // deliver gives a bundle its serial, keeps it and hands it over.
@@ -293,7 +364,7 @@ func (o *outlet) deliver(ctx context.Context, issue *Issue, result string, now t
 		o.unpin() // nobody else has published it
 	}
 	o.serial, o.current, o.base, o.unread, o.accepted = b.Serial(), b, nil, nil, ""
-	if result != "reissued" {
+	if result == "published" || result == "rolled_back" {
 		o.release(ctx)
 	}
 	p.metrics.published(b, result)

@@ -24,6 +24,8 @@ type Place interface {
 	// Look is nil when the bundle is what is found there, ErrMissing when something older is, or
 	// nothing, and ErrTaken. Another error says that nobody knows.
 	Look(ctx context.Context, issue *Issue) error
+	// Find reads and verifies the bundle of a name that is there; nil when there is none.
+	Find(ctx context.Context, name string) (*bundle.Bundle, error)
 }
 
 // Move runs the one step that makes a bundle what others find, while no other publisher may take
@@ -68,11 +70,28 @@ type placed struct {
 	file  os.FileInfo
 }
 
-func (d *Directory) path(b *bundle.Bundle) string { return filepath.Join(d.Path, b.Name()+".tar.gz") }
+func (d *Directory) path(name string) string { return filepath.Join(d.Path, name+".tar.gz") }
+
+// Find reads the file.
+func (d *Directory) Find(_ context.Context, name string) (*bundle.Bundle, error) {
+	file, err := os.Open(d.path(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	b, err := bundle.Read(file, d.Ring, bundle.ReadOptions{Name: name})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.path(name), err)
+	}
+	return b, nil
+}
 
 // Look reads the file only when it is not the one that was put there.
 func (d *Directory) Look(_ context.Context, issue *Issue) error {
-	path := d.path(issue.Bundle)
+	path := d.path(issue.Bundle.Name())
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrMissing
@@ -114,7 +133,7 @@ func (d *Directory) Put(ctx context.Context, issue *Issue, move Move) error {
 	if err := os.MkdirAll(d.Path, 0o755); err != nil {
 		return err
 	}
-	path := d.path(issue.Bundle)
+	path := d.path(issue.Bundle.Name())
 	d.sweep(path)
 	f, err := os.CreateTemp(d.Path, filepath.Base(path)+leftover) // another publisher may be writing as well
 	if err != nil {

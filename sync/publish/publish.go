@@ -47,7 +47,8 @@ type Bundle struct {
 	// previous one, and the sources of it.
 	Deliver func(context.Context, *Issue) error
 	// Approve says why a bundle must not take the place of the previous one until somebody accepts it,
-	// or nil. It is asked when the content differs; nil approves of everything.
+	// or nil. It is asked when the content differs, and with a nil previous when that is not to be had; nil
+	// approves of everything.
 	Approve func(ctx context.Context, set *license.Set, previous, candidate *bundle.Bundle) error
 	// NextSerial hands out the serial of the next bundle, at least the given one; an error keeps it
 	// from being published. nil: the given one is taken.
@@ -60,6 +61,9 @@ type Bundle struct {
 	Hold func(ctx context.Context, revision string) error
 	// History keeps what was published, for the next start and for Rollback; nil: nothing is kept.
 	History *History
+	// Find reads what is published where other publishers put it, too, the newest if that is in several
+	// places, nil when there is none; nil: there is no such place.
+	Find func(context.Context) (*bundle.Bundle, error)
 	// Local is for a bundle that does not leave the process: it is no file.
 	Local bool
 }
@@ -102,10 +106,15 @@ type Publisher struct {
 	catalogs map[string]*catalog.Catalog // by registry id
 	outlets  []*outlet
 	again    chan struct{} // a bundle was published: Run counts anew
+	// Of SetRefused, after the last set that was not:
+	refused    bool         // there is one; what it takes back is in set
+	stated     *license.Set // or here while there is no set
+	statedKeys bool
 
-	heldMu sync.Mutex // guards the next two; never held for long
-	held   []Held
-	absent map[string][]string // by bundle: customers that do not exist, while others do
+	heldMu  sync.Mutex // guards the next three; never held for long
+	held    []Held
+	revoked []Revoked
+	absent  map[string][]string // by bundle: customers that do not exist, while others do
 }
 
 // ErrNoLicenses means that nothing has been compiled because no set of licenses was good yet.
@@ -142,7 +151,8 @@ type Newest struct {
 
 // Restore publishes what History has of each bundle, if it may still be used, as it was: who follows
 // need not wait for the sources. One with a serial lower than that of newest, by name, is only compared
-// with: another publisher has published since. What cannot be read is an error; the rest is restored
+// with: another publisher has published since. What that was is published again, under a new serial, if it
+// is found (Find) or has the same content; when nobody can see it, the next is held back. What cannot be read is an error; the rest is restored
 // all the same, and of that bundle everything is held back until it is accepted.
 func (p *Publisher) Restore(ctx context.Context, newest map[string]Newest) error {
 	p.mu.Lock()
@@ -161,7 +171,7 @@ func (p *Publisher) Begin(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = false
-	if p.set == nil {
+	if p.set == nil && p.stated == nil {
 		return nil
 	}
 	delivered, err := p.publish(ctx, false)
@@ -185,12 +195,14 @@ func (p *Publisher) SetEdit(ctx context.Context, set *license.Set, rules map[str
 	defer p.mu.Unlock()
 	p.edited = edited
 	defer func() { p.edited = time.Time{} }()
-	oldSet, oldRules := p.set, p.rules
-	p.set, p.rules = set, rules
+	oldSet, oldRules, refused := p.set, p.rules, p.refused
+	p.set, p.rules, p.refused = set, rules, false
 	delivered, err := p.publish(ctx, false)
 	if err != nil && !delivered {
-		p.set, p.rules = oldSet, oldRules
+		p.set, p.rules, p.refused = oldSet, oldRules, refused
+		return err
 	}
+	p.stated = nil
 	return err
 }
 
@@ -330,7 +342,7 @@ func (p *Publisher) publish(ctx context.Context, reissue bool) (delivered bool, 
 	if p.waiting {
 		return false, nil
 	}
-	if p.set == nil && !reissue {
+	if p.set == nil && p.stated == nil && !reissue {
 		return false, ErrNoLicenses
 	}
 	now := p.cfg.Clock()
