@@ -7,12 +7,15 @@ const prefix = "pullgate:"
 //
 //	pullgate:{tombstones:NAME}:stream     stream: signed tombstones of the bundle NAME, a field each
 //	pullgate:{tombstones:NAME}:heartbeat  string: the newest signed heartbeat of its publisher
+//	pullgate:tombstones:bundles           set: each NAME that ever had a heartbeat
 //	pullgate:verdict:NAME                 string: a sealed verdict; NAME is a keyed hash of what it is about
 func tombstoneStream(bundle string) string { return prefix + "{tombstones:" + bundle + "}:stream" }
 
 func tombstoneHeartbeat(bundle string) string {
 	return prefix + "{tombstones:" + bundle + "}:heartbeat"
 }
+
+const tombstoneBundles = prefix + "tombstones:bundles"
 
 // tombstoneField is the one field of an entry of a stream.
 const tombstoneField = "t"

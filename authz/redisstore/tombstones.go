@@ -14,13 +14,18 @@ import (
 // Tombstones are the stream and the heartbeat of one bundle, as texts that somebody else verifies.
 // Ids name entries; they ascend.
 type Tombstones struct {
-	store             *Store
-	stream, heartbeat string
+	store                     *Store
+	bundle, stream, heartbeat string
 }
 
 // Tombstones returns those of a bundle.
 func (s *Store) Tombstones(bundle string) *Tombstones {
-	return &Tombstones{store: s, stream: tombstoneStream(bundle), heartbeat: tombstoneHeartbeat(bundle)}
+	return &Tombstones{store: s, bundle: bundle, stream: tombstoneStream(bundle), heartbeat: tombstoneHeartbeat(bundle)}
+}
+
+// TombstoneBundles are the names of the bundles that have had a heartbeat, which nobody has signed.
+func (s *Store) TombstoneBundles(ctx context.Context) ([]string, error) {
+	return s.client.SMembers(ctx, tombstoneBundles).Result()
 }
 
 const (
@@ -97,7 +102,12 @@ func (t *Tombstones) heart(ctx context.Context, c redis.Cmdable) (string, error)
 
 // Beat puts a heartbeat in the place of the one before.
 func (t *Tombstones) Beat(ctx context.Context, text string) error {
-	return t.store.client.Set(ctx, t.heartbeat, text, 0).Err()
+	_, err := t.store.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.Set(ctx, t.heartbeat, text, 0)
+		p.SAdd(ctx, tombstoneBundles, t.bundle)
+		return nil
+	})
+	return err
 }
 
 // attempts is how often Append begins anew because somebody else has written in between, and

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pullgate/pullgate/sync/postgres"
 	"github.com/pullgate/pullgate/sync/source"
 	"github.com/pullgate/pullgate/sync/tombstone"
 	"github.com/spf13/cobra"
@@ -78,6 +79,9 @@ Exit codes: 0 it is revoked (also when it was before), 2 it could not be done, o
 			return err
 		}
 		defer tell.Close()
+		if db, ok := src.(*postgres.DB); ok && tell != nil {
+			tell.known = db.Bundles
+		}
 		return revoke(cmd, src.(revoker), r, args[0], tell)
 	}
 	return cmd

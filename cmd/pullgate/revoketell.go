@@ -32,7 +32,7 @@ func (s *tellSettings) addFlags(f *pflag.FlagSet) {
 	addRedisFlags(f, &s.redis, "through which sidecars and the publisher are told")
 	f.StringVar(&s.signingKey, "signing-key", "", "`file` with a private key (PEM, 0600) that sidecars trust for bundles, to sign what they are told with")
 	f.StringSliceVar(&s.keyFile, "key-file", nil, "public key (PEM) of the publisher, when --signing-key is another; repeatable")
-	f.StringSliceVar(&s.bundles, "bundle", nil, "`name` of a bundle whose sidecars are told (default: all of the publisher); repeatable")
+	f.StringSliceVar(&s.bundles, "bundle", nil, "`name` of a bundle whose sidecars are told (default: all that Redis, or the database of --licenses, knows a publisher of); repeatable")
 	f.DurationVar(&s.hold, "hold", tombstone.DefaultHold, "how long it may take until the publisher reads what is written, as from a Git repository")
 }
 
@@ -43,7 +43,8 @@ type teller struct {
 	bundles []string
 	hold    time.Duration
 	what    string
-	said    bytes.Buffer // what was told, a line each
+	known   func(context.Context) ([]string, error) // names of bundles that the source of licenses knows; nil: none
+	said    bytes.Buffer                            // what was told, a line each
 }
 
 // teller is nil without Redis.
@@ -85,17 +86,11 @@ func (t *teller) Close() {
 func (t *teller) tell(ctx context.Context, r source.Revocation, target source.Target, written bool) error {
 	ctx, cancel := context.WithTimeout(ctx, tellTimeout)
 	defer cancel()
-	names := slices.Clone(t.bundles)
+	names, unserved := t.bundles, []string(nil)
 	if len(names) == 0 {
-		names = []string{bundle.DefaultName}
-		more, err := tombstone.Bundles(ctx, t.store.Tombstones(bundle.DefaultName), bundle.DefaultName, t.by.Ring)
-		if err != nil {
+		var err error
+		if names, unserved, err = t.inUse(ctx); err != nil {
 			return err
-		}
-		for _, name := range more {
-			if !slices.Contains(names, name) {
-				names = append(names, name)
-			}
 		}
 	}
 	t.by.Written = written
@@ -115,10 +110,65 @@ func (t *teller) tell(ctx context.Context, r source.Revocation, target source.Ta
 		fmt.Fprintf(&t.said, "%s: %s: bundle %s, number %d, until the bundle with serial %d\n", t.what, said, name, a.Number, a.Serial)
 		if a.Beat < 0 {
 			fmt.Fprintf(&t.said, "%s: bundle %s: no publisher of it was ever heard of in this Redis; it needs --redis, too, and another bundle is named with --bundle\n", t.what, name)
+		} else if a.Beat > tombstone.Missed {
+			fmt.Fprintf(&t.said, "%s: bundle %s: its publisher was last heard of %s ago: see whether it runs\n", t.what, name, a.Beat.Round(time.Second))
 		}
+	}
+	for _, name := range unserved {
+		fmt.Fprintf(&t.said, "%s: bundle %s: no publisher of it was ever heard of in this Redis, and nobody is told: it counts there when it is published\n", t.what, name)
 	}
 	return nil
 }
+
+// inUse are the bundles that some publisher has been heard of, and those that are known otherwise. Where
+// nobody was heard of, the first are those.
+func (t *teller) inUse(ctx context.Context) (names, unserved []string, err error) {
+	ask, err := t.store.TombstoneBundles(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ask = append(ask, bundle.DefaultName)
+	published := map[string]bool{}
+	if t.known != nil {
+		more, err := t.known(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, name := range more {
+			published[name] = true
+		}
+		ask = append(ask, more...)
+	}
+	asked := map[string]bool{}
+	for len(ask) > 0 {
+		name := ask[0]
+		if ask = ask[1:]; asked[name] || !bundle.ValidName(name) || len(asked) >= mostAsked {
+			continue
+		}
+		asked[name] = true
+		heard, others, err := tombstone.Bundles(ctx, t.store.Tombstones(name), name, t.by.Ring)
+		if err != nil {
+			return nil, nil, err
+		}
+		ask = append(ask, others...)
+		if heard {
+			names = append(names, name)
+		} else if published[name] {
+			unserved = append(unserved, name)
+		}
+	}
+	if len(names) == 0 && len(unserved) == 0 {
+		names = []string{bundle.DefaultName}
+	} else if len(names) == 0 {
+		names, unserved = unserved, nil
+	}
+	slices.Sort(names)
+	slices.Sort(unserved)
+	return names, unserved, nil
+}
+
+// mostAsked bounds the bundles whose publishers are asked for: nobody has signed their names.
+const mostAsked = 1000
 
 // tombstoneOf says what a revocation denies.
 func tombstoneOf(r source.Revocation, target source.Target, name string) bundle.Tombstone {

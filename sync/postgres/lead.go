@@ -314,3 +314,18 @@ func (db *DB) LastPublished(ctx context.Context, bundle string) (*Publication, e
 	p.At = time.Unix(at, 0)
 	return p, nil
 }
+
+// Bundles are the names of the bundles that were ever published from this database.
+func (db *DB) Bundles(ctx context.Context) ([]string, error) {
+	conn, err := db.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.disconnect()
+	var names []string
+	_, err = conn.each(ctx, func(row [][]byte) error {
+		names = append(names, string(row[0]))
+		return nil
+	}, "SELECT DISTINCT name FROM pullgate.publications WHERE published_at IS NOT NULL")
+	return names, db.failed(err)
+}

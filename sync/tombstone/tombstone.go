@@ -127,16 +127,16 @@ func (r *Revoker) Append(ctx context.Context, s Stream, t bundle.Tombstone, now 
 // firstNumber is where numbers begin: above all that a stream ever had that was lost.
 func firstNumber(now time.Time) int64 { return now.Unix() }
 
-// Bundles returns the names of all bundles of the publisher of one, or none when there is no
-// heartbeat that the ring vouches for.
-func Bundles(ctx context.Context, s Stream, name string, ring *bundle.KeyRing) ([]string, error) {
+// Bundles returns whether a publisher has ever been heard of a bundle, and the names of all bundles of that
+// publisher; none when the ring does not vouch for its heartbeat.
+func Bundles(ctx context.Context, s Stream, name string, ring *bundle.KeyRing) (heard bool, names []string, err error) {
 	text, err := s.Heartbeat(ctx)
 	if err != nil || text == "" {
-		return nil, err
+		return false, nil, err
 	}
 	h, err := bundle.ReadHeartbeat(text, name, ring)
 	if err != nil {
-		return nil, nil
+		return true, nil, nil
 	}
-	return slices.Clone(h.Bundles), nil
+	return true, slices.Clone(h.Bundles), nil
 }
