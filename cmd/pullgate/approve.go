@@ -26,6 +26,12 @@ const mostLosers = 5
 // published without being accepted: it takes something from too many customers, or a registry has too
 // few of the tags that it had. What was taken back in so many words is not counted: that is no accident.
 func (pub *publisher) approve(ctx context.Context, set *license.Set, previous, candidate *bundle.Bundle) error {
+	if previous == nil {
+		if pub.settings.share >= 1 {
+			return nil
+		}
+		return errors.New("there is nothing to compare it with")
+	}
 	var losers, keyless []string
 	public := false
 	revoked := revokedDigests(set, candidate.IssuedAt())

@@ -252,17 +252,7 @@ func bundleInspectCommand() *cobra.Command {
 	return cmd
 }
 
-func readKeyRing(files []string) (*bundle.KeyRing, error) {
-	var pems [][]byte
-	for _, path := range files {
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		pems = append(pems, data)
-	}
-	return bundle.ParseKeyRing(pems...)
-}
+func readKeyRing(files []string) (*bundle.KeyRing, error) { return ringOf("key-file", files) }
 
 func printBundle(w io.Writer, format string, b *bundle.Bundle, verified bool) error {
 	type file struct {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -133,14 +135,53 @@ func (c *compileSide) take(ctx context.Context, snap *source.Snapshot, err error
 	if err == nil {
 		err = c.crawls.publish(ctx, snap)
 	}
-	c.status.licensesLoaded(err)
 	if err != nil {
-		c.log.Error("license files refused; the last good set stays in use", "directory", c.cfg.Licenses, "error", err)
+		text := "license files refused; the last good set stays in use"
+		switch {
+		case c.publisher.Set() != nil:
+		case c.status.hasBundle():
+			text = "license files refused; the last bundle stays in use"
+		default:
+			text = "license files refused, and nothing is in use: there was no good set before"
+		}
+		c.log.Error(text, "directory", c.cfg.Licenses, "error", fewLines(err))
+		c.takeBack(ctx, snap, err)
+		c.status.licensesLoaded(err) // who is to end then has published that
 		return
 	}
+	c.status.licensesLoaded(nil)
 	text := "license files in use"
 	if c.publisher.Set() == nil {
 		text = "license files read; they wait for the registry to be read"
 	}
 	c.log.Info(text, "directory", c.cfg.Licenses, "licenses", len(snap.Set.Licenses), "customers", len(snap.Set.Customers))
+}
+
+// takeBack publishes what a set that is refused takes back in so many words: who revokes something cannot
+// wait until somebody else has mended what is wrong. In one process the last good set stays as it is.
+func (c *compileSide) takeBack(ctx context.Context, snap *source.Snapshot, refused error) {
+	if c.cfg.publish == nil {
+		return
+	}
+	var err error
+	if mistakes, ok := errors.AsType[*source.Refused](refused); ok {
+		err = c.publisher.SetRefused(ctx, mistakes.Stated, false)
+	} else if snap != nil {
+		err = c.publisher.SetRefused(ctx, snap.Set, true)
+	}
+	if err != nil && !errors.Is(err, publish.ErrNoLicenses) {
+		c.log.Error("what the license files take back is not published", "directory", c.cfg.Licenses, "error", err)
+	}
+}
+
+// mostLogged bounds the lines of an error in the log.
+const mostLogged = 20
+
+// fewLines is an error of many lines with the first of them, and how many more there are.
+func fewLines(err error) string {
+	lines := strings.Split(err.Error(), "\n")
+	if n := len(lines) - mostLogged; n > 0 {
+		return strings.Join(append(lines[:mostLogged:mostLogged], fmt.Sprintf("and %d more; `pullgate check` prints all", n)), "\n")
+	}
+	return err.Error()
 }

@@ -92,7 +92,7 @@ func (c *crawls) take(ctx context.Context, registry string, snapshot *catalog.Ca
 	if err := c.publishPending(ctx); err != nil {
 		if was == "" {
 			c.side.status.licensesLoaded(err)
-			c.side.log.Error("license files refused", "directory", c.side.cfg.Licenses, "error", err)
+			c.side.log.Error("license files refused", "directory", c.side.cfg.Licenses, "error", fewLines(err))
 		}
 		return nil // the registry was read all the same
 	}

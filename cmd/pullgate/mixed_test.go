@@ -292,6 +292,7 @@ func TestOlderPublisherReplacesNothingOfANewerOne(t *testing.T) {
 	other := start(m.older, "files")
 	serial := m.tagged()
 	other.await("ready", 20*time.Second, func() bool { code, _ := other.get("/readyz"); return code == http.StatusOK })
+	other.await("the clock has caught up with the serials", 20*time.Second, func() bool { return time.Now().Unix() > serial })
 	m.write("licenses/license.yaml", grants(">=1.0.0"), 0o644)
 	other.await("a higher serial", 20*time.Second, func() bool { b, _ := other.bundle("default"); return b.Serial() > serial })
 	// Of each output, how often it was tried in vain.

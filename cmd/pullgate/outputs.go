@@ -225,7 +225,7 @@ func (p *publishSettings) outputs(ring *bundle.KeyRing, move publish.Move, reg p
 		all = append(all, newOutput(p.Out, &publish.Directory{Path: p.Out, Ring: ring}, move, metrics))
 	}
 	if p.OCI != "" {
-		push, err := p.pusher()
+		push, err := p.pusher(ring)
 		if err != nil {
 			return nil, err
 		}
@@ -243,9 +243,9 @@ func (p *publishSettings) outputs(ring *bundle.KeyRing, move publish.Move, reg p
 }
 
 // pusher pushes artifacts that a stock OPA can follow, under the bundle's name as the tag.
-func (p *publishSettings) pusher() (*publish.Pusher, error) {
+func (p *publishSettings) pusher(ring *bundle.KeyRing) (*publish.Pusher, error) {
 	push, err := publish.NewPusher(publish.PusherConfig{
-		Repository: p.OCI, Insecure: p.OCIInsecure,
+		Repository: p.OCI, Insecure: p.OCIInsecure, Ring: ring,
 		Credentials: func() (string, string, error) {
 			if p.OCIUser == "" {
 				return "", "", nil
@@ -258,6 +258,26 @@ func (p *publishSettings) pusher() (*publish.Pusher, error) {
 		return nil, fmt.Errorf("oci: %w", err)
 	}
 	return push, nil
+}
+
+// findTimeout bounds how long it takes to read back what is published.
+const findTimeout = time.Minute
+
+// find is the newest bundle of a name in all places, nil where there is none. The error says which cannot
+// be read.
+func (all outputs) find(ctx context.Context, name string) (newest *bundle.Bundle, err error) {
+	ctx, cancel := context.WithTimeout(ctx, findTimeout)
+	defer cancel()
+	for _, o := range all {
+		b, wrong := o.place.Find(ctx, name)
+		if wrong != nil {
+			err = errors.Join(err, fmt.Errorf("%s: %w", o.what, wrong))
+		}
+		if b != nil && (newest == nil || b.Serial() > newest.Serial()) {
+			newest = b
+		}
+	}
+	return newest, err
 }
 
 func (all outputs) problems() string {

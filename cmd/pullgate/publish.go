@@ -51,7 +51,8 @@ To publish what was published earlier, under a new serial, and hold back everyth
 
   pullgate publish --data DIR --rollback REVISION
 
-Both are carried out by the publisher that runs with this --data, or by this one as it starts.
+Both are carried out by the publisher that runs with this --data. With --once and all settings this one
+does it itself, and ends.
 
 Every flag but those two is also a key of the --config file (with _ for -) and an environment
 variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles are in the file only:
@@ -76,8 +77,8 @@ variable (PULLGATE_BUNDLE_ADDR). Credentials of registries, webhooks and bundles
 			switch locked := lockedData(s.Data); {
 			case !o.empty() && locked: // an order needs no settings but where
 				return o.leave(cmd.Context(), s.Data, cmd.OutOrStdout())
-			case !o.empty() && err != nil:
-				return fmt.Errorf("no publisher uses --data %s: name that of the one that is to do it, or all settings to start one that does:\n%w", s.Data, err)
+			case !o.empty() && !s.publish.Once:
+				return fmt.Errorf("no publisher uses --data %s: name that of the one that is to do it; where none runs, start it, and run this again, or add --once and all its settings to publish, do it and end", s.Data)
 			case err != nil:
 				return err
 			}
@@ -110,6 +111,7 @@ type publisher struct {
 	mu        sync.Mutex
 	published map[string]*bundle.Bundle // by name
 	once      chan struct{}             // closed when every bundle has been published
+	ordered   chan struct{}             // closed when the order of the start was carried out, or given up
 }
 
 func runPublish(ctx context.Context, cfg *settings, o order, stdout, stderr io.Writer) (err error) {
@@ -144,7 +146,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	if err != nil {
 		return nil, err
 	}
-	pub := &publisher{process: p, settings: cfg, comparing: newComparing(), published: map[string]*bundle.Bundle{}, once: make(chan struct{})}
+	pub := &publisher{process: p, settings: cfg, comparing: newComparing(), published: map[string]*bundle.Bundle{}, once: make(chan struct{}), ordered: make(chan struct{})}
 	defer func() {
 		if err != nil {
 			pub.Close()
@@ -165,7 +167,7 @@ func newPublisher(p *process) (_ *publisher, err error) {
 	}
 	pub.compiled, err = newCompileSide(p, publish.Config{
 		Bundles: cfg.outlets(p.cfg.Data, func(name string) publish.Bundle {
-			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve, NextSerial: pub.nextSerial(name), Announce: pub.announce, Hold: pub.hold(name)}
+			return publish.Bundle{Deliver: pub.deliver, Approve: pub.approve, NextSerial: pub.nextSerial(name), Announce: pub.announce, Hold: pub.hold(name), Find: pub.find(name)}
 		}),
 		Validity: p.cfg.Validity, Signer: signer, Ring: ring, Logger: p.log, Registerer: p.registry, StandBy: true,
 	})
@@ -253,7 +255,9 @@ func (pub *publisher) serveBundles(ctx context.Context) error {
 // carry it out on, and then those that are left.
 func (pub *publisher) orders(ctx context.Context, first order) error {
 	p := pub.compiled.publisher
-	if !first.empty() {
+	if first.empty() {
+		close(pub.ordered)
+	} else {
 		err, began := first.carryOut(ctx, p), time.Now()
 		for err != nil && ctx.Err() == nil {
 			standsBy := errors.Is(err, publish.ErrStandsBy)
@@ -273,6 +277,7 @@ func (pub *publisher) orders(ctx context.Context, first order) error {
 				return err
 			}
 		}
+		close(pub.ordered)
 	}
 	return followOrders(ctx, pub.cfg.Data, func(ctx context.Context, o order) error { return o.carryOut(ctx, p) })
 }
@@ -309,6 +314,11 @@ func (pub *publisher) deliver(ctx context.Context, issue *publish.Issue) error {
 	return nil
 }
 
+// find reads back what is published, by whichever publisher; nil where it is nowhere.
+func (pub *publisher) find(name string) func(context.Context) (*bundle.Bundle, error) {
+	return func(ctx context.Context) (*bundle.Bundle, error) { return pub.outputs.find(ctx, name) }
+}
+
 // wrote logs what an output says.
 func (pub *publisher) wrote(out *output) func(name, result string, err error) {
 	return func(name, result string, err error) {
@@ -333,21 +343,31 @@ func (pub *publisher) waitOnce(ctx context.Context) error {
 			return ctx.Err()
 		case <-tick.C:
 		}
-		if len(pub.compiled.publisher.Held()) > 0 {
+		if slices.ContainsFunc(pub.outputs, (*output).taken) {
 			return errNo // it is in the log
 		}
-		if slices.ContainsFunc(pub.outputs, (*output).taken) {
-			return errNo // likewise
+		hopeless := pub.status.hopeless()
+		set := pub.compiled.publisher.Set() // first: it waits for what is being built
+		if slices.ContainsFunc(pub.outputs, func(o *output) bool { return !o.idle() }) {
+			continue
 		}
-		if err := pub.status.hopeless(); err != nil {
-			return err
+		if hopeless != nil {
+			return hopeless
+		}
+		select {
+		case <-pub.ordered:
+		default:
+			continue
+		}
+		if len(pub.compiled.publisher.Held()) > 0 {
+			return errNo // likewise
 		}
 		select {
 		case <-pub.once:
 		default:
 			continue
 		}
-		if pub.compiled.publisher.Set() != nil && !slices.ContainsFunc(pub.outputs, func(o *output) bool { return !o.idle() }) {
+		if set != nil {
 			return nil
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pullgate/pullgate/bundle"
 )
 
 // heldRevision waits for something that is held back, and returns its revision.
@@ -25,8 +28,8 @@ func (p *published) heldRevision() (revision string) {
 	return revision
 }
 
-// Orders may be given as the publisher starts, and are about one bundle when they name it.
-func TestOrdersAtTheStart(t *testing.T) {
+// Orders are about one bundle when they name it, and are carried out by a publisher that runs, or once.
+func TestOrdersWithoutAPublisher(t *testing.T) {
 	v := newVendor(t)
 	v.push("acme/app", "1.5.0")
 	const both = "bundles:\n  default: {}\n  plant-7: {customers: [acme, umbrela]}\n"
@@ -52,21 +55,38 @@ func TestOrdersAtTheStart(t *testing.T) {
 	revision := p.heldRevision()
 	p.stop()
 
-	ready := func() bool { code, _ := p.get("/readyz"); return code == http.StatusOK }
-	p = v.publish(both, "--accept", revision, "--bundle", "plant-7")
-	p.await("ready", 20*time.Second, ready)
-	p.await("accepted", 20*time.Second, func() bool { b, _ := p.bundle("plant-7"); return b.Revision() == revision })
-	if b, _ := p.bundle("default"); b.Revision() == revision {
-		t.Error("the other bundle was accepted, too")
+	// Where no publisher runs none is started that stays; told to do it once, it does it and ends.
+	order := []string{"publish", "--config", v.configurePublish(both)}
+	if code, _, stderr := once(t, append(order, "--accept", revision)...); code != exitUnknown || !strings.Contains(stderr, "no publisher uses --data "+v.path("publisher")) {
+		t.Errorf("without a publisher: %d %s", code, stderr)
 	}
-	p.stop()
-	p = v.publish(both, "--rollback", first.Revision(), "--bundle", "plant-7")
-	p.await("ready", 20*time.Second, ready)
-	p.await("rolled back", 20*time.Second, func() bool { b, _ := p.bundle("plant-7"); return b.Revision() == first.Revision() })
-	p.stop()
-	p = v.publish(both, "--rollback", strings.Repeat("0", 64))
-	p.await("what cannot be done is told", 20*time.Second, func() bool { return strings.Contains(p.log.String(), "not done as told at the start") })
-	p.await("it publishes all the same", 20*time.Second, ready)
+	out := v.path("out")
+	order = append(order, "--once", "--out", out, "--bundle", "plant-7")
+	if code, _, stderr := once(t, append(order, "--accept", revision)...); code != exitNo { // the other bundle is held back
+		t.Errorf("accepted: %d %s", code, stderr)
+	}
+	if got := v.written("plant-7"); got.Revision() != revision {
+		t.Errorf("accepted: revision %s, want %s", got.Revision(), revision)
+	}
+	if code, _, stderr := once(t, append(order, "--rollback", first.Revision())...); code != exitNo {
+		t.Errorf("rolled back: %d %s", code, stderr)
+	}
+	if got := v.written("plant-7"); got.Revision() != first.Revision() {
+		t.Errorf("rolled back: revision %s, want %s", got.Revision(), first.Revision())
+	}
+	if code, _, stderr := once(t, append(order, "--rollback", strings.Repeat("0", 64))...); code != exitUnknown || !strings.Contains(stderr, "no bundle that is kept has revision") {
+		t.Errorf("what cannot be done: %d %s", code, stderr)
+	}
+}
+
+// written is a bundle in the directory out.
+func (v *vendor) written(name string) *bundle.Bundle {
+	v.Helper()
+	ring, err := bundle.ParseKeyRing(v.read("release.pub"))
+	v.must(err)
+	b, err := bundle.Read(bytes.NewReader(v.read("out/"+name+".tar.gz")), ring, bundle.ReadOptions{Name: name})
+	v.must(err)
+	return b
 }
 
 // Whoever takes long to download does not make a publisher that is told to end fail.

@@ -62,7 +62,7 @@ func (pub *publisher) begin(ctx context.Context, newest map[string]publish.Newes
 	}
 	if err := p.Begin(ctx); err != nil {
 		pub.status.licensesLoaded(err)
-		pub.log.Error("licenses refused", "error", err)
+		pub.log.Error("licenses refused", "error", fewLines(err))
 	}
 }
 

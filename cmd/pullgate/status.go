@@ -43,6 +43,7 @@ type status struct {
 	// Of a publisher, nil of a sidecar:
 	held    func() []publish.Held      // bundles that wait to be accepted
 	absent  func() map[string][]string // customers of bundles that do not exist
+	revoked func() []publish.Revoked   // what was taken back although the rest is not published, or waits
 	data    string
 	outputs func() string // what is wrong with places that bundles are written to, a line each
 
@@ -152,11 +153,18 @@ func (s *status) activatedBundle(b *bundle.Bundle, err error) {
 	s.bundle, s.bundleErr = b, ""
 }
 
+// hasBundle says whether there is an active bundle, of a publisher all that it publishes.
+func (s *status) hasBundle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.bundle != nil
+}
+
 // publishing makes it the status of a publisher.
 func (s *status) publishing(p *publish.Publisher, outputs func() string, data string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held, s.absent, s.outputs, s.data = p.Held, p.Absent, outputs, data
+	s.held, s.absent, s.revoked, s.outputs, s.data = p.Held, p.Absent, p.Revoked, outputs, data
 }
 
 // standBy notes what a publisher waits for before it begins.
@@ -294,9 +302,10 @@ func (s *status) hopeless() error {
 
 // publications are lines about what a publisher could not publish. The Publisher has a lock of its
 // own: it is not asked with mu held.
-func (s *status) publications() (lines []string) {
+func (s *status) publications() []string {
+	lines := []string{}
 	s.mu.Lock()
-	held, outputs, data := s.held, s.outputs, s.data
+	held, revoked, outputs, data := s.held, s.revoked, s.outputs, s.data
 	s.mu.Unlock()
 	if held == nil {
 		return nil
@@ -308,6 +317,14 @@ func (s *status) publications() (lines []string) {
 		}
 		lines = append(lines, fmt.Sprintf("bundle %s: revision %s is held back since %s, the one before stays published: %s; to publish it: pullgate publish --data %s --accept %s",
 			h.Name, h.Revision, h.Since.UTC().Format(time.RFC3339), h.Reason, data, h.Revision))
+	}
+	for _, r := range revoked() {
+		if r.Waits == "" {
+			lines = append(lines, fmt.Sprintf("bundle %s: revoked all the same: %s", r.Name, named(r.What, len(r.What))))
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("bundle %s: revocations wait since %s: %s: by themselves, too, %s; accept what is held back, or revoke less at a time",
+			r.Name, r.Since.UTC().Format(time.RFC3339), named(r.What, len(r.What)), r.Waits))
 	}
 	if problems := outputs(); problems != "" {
 		lines = append(lines, strings.Split(problems, "\n")...)
@@ -342,7 +359,7 @@ func (s *status) report() map[string]any {
 		out["reason"] = why
 	}
 	if s.held != nil {
-		out["publications"], out["absent_customers"] = published, s.absent()
+		out["publications"], out["absent_customers"], out["revoked"] = published, s.absent(), revokedReport(s.revoked())
 	}
 	if s.follow != nil {
 		out["following"] = followingReport(&following)
@@ -353,6 +370,15 @@ func (s *status) report() map[string]any {
 			"key":       b.KeyID(),
 			"issued_at": instant(b.IssuedAt()), "not_after": instant(b.NotAfter()),
 		}
+	}
+	return out
+}
+
+// revokedReport is what /v1/status says of revocations that are published without the rest, or wait.
+func revokedReport(all []publish.Revoked) []map[string]any {
+	out := []map[string]any{}
+	for _, r := range all {
+		out = append(out, map[string]any{"bundle": r.Name, "what": r.What, "since": r.Since.UTC().Format(time.RFC3339), "waits": r.Waits})
 	}
 	return out
 }
