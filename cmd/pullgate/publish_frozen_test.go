@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -98,6 +99,7 @@ func TestFrozenLeaderGivesNothingOut(t *testing.T) {
 	}
 	conns := []net.Conn{get("If-None-Match: " + resp.Header.Get("ETag") + "\r\nPrefer: wait=1\r\n")}
 	v.must(cmd.Process.Signal(syscall.SIGSTOP))
+	v.eventually("it has stopped", log, func() bool { return allStopped(t, cmd.Process.Pid) })
 	for range 5 {
 		conns = append(conns, get(""), get("If-None-Match: "+resp.Header.Get("ETag")+"\r\n"))
 	}
@@ -165,6 +167,22 @@ func (v *vendor) eventually(what string, log *lines, ok func() bool) {
 			v.Fatalf("never: %s\n%s", what, log)
 		}
 	}
+}
+
+// allStopped says whether all threads of a process are: the first to see the signal stops the others, and on a
+// busy machine they go on until it runs.
+func allStopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	must(t, err)
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		must(t, err)
+		if _, state, _ := strings.Cut(string(text), ") "); !strings.HasPrefix(state, "T") {
+			return false
+		}
+	}
+	return len(threads) > 0
 }
 
 // issueOf is a bundle as a publisher hands it over.
