@@ -237,9 +237,18 @@ func TestOlderPublisherReplacesNothingOfANewerOne(t *testing.T) {
 			return true
 		})
 	}
+	// Who is elected first issues again what the one before it had published: that is not yet it.
 	written := func(p *published) {
 		t.Helper()
-		p.await("both outputs", 20*time.Second, func() bool { return strings.Count(p.log.String(), "bundle written") >= 2 })
+		p.await("both outputs have the bundle of the sources", 20*time.Second, func() bool {
+			if _, metrics := p.get("/metrics"); !strings.Contains(metrics, `pullgate_publications_total{bundle="default",result="published"} 1`+"\n") {
+				return false
+			}
+			_, served := p.fetch("default")
+			file, err := os.ReadFile(m.path("out/default.tar.gz"))
+			return err == nil && bytes.Equal(file, served) && strings.Count(p.log.String(), "bundle written") >= 2 &&
+				bytes.Contains(m.fromRegistry("/v2/vendor/bundles/manifests/default"), fmt.Appendf(nil, "sha256:%x", sha256.Sum256(file)))
+		})
 	}
 	older := start(m.older, "older", "--licenses", db)
 	written(older)
