@@ -165,9 +165,9 @@ func (c *compileSide) takeBack(ctx context.Context, snap *source.Snapshot, refus
 	}
 	var err error
 	if mistakes, ok := errors.AsType[*source.Refused](refused); ok {
-		err = c.publisher.SetRefused(ctx, mistakes.Stated, false)
+		err = c.crawls.takeBack(ctx, mistakes.Stated, false)
 	} else if snap != nil {
-		err = c.publisher.SetRefused(ctx, snap.Set, true)
+		err = c.crawls.takeBack(ctx, snap.Set, true)
 	}
 	if err != nil && !errors.Is(err, publish.ErrNoLicenses) {
 		c.log.Error("what the license files take back is not published", "directory", c.cfg.Licenses, "error", err)

@@ -65,6 +65,19 @@ func (c *crawls) publishPending(ctx context.Context) error {
 	return nil
 }
 
+// takeBack publishes what a set that is refused takes back, with keys also keys that are gone. What waits
+// must not give it again when it is published.
+func (c *crawls) takeBack(ctx context.Context, stated *license.Set, keys bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending != nil {
+		pending := *c.pending
+		pending.Set = pending.Set.Revoked(stated, keys)
+		c.pending = &pending
+	}
+	return c.side.publisher.SetRefused(ctx, stated, keys)
+}
+
 func (c *crawls) complete(set *license.Set) bool {
 	for i := range set.Registries {
 		if !c.known[set.Registries[i].ID] {

@@ -102,6 +102,40 @@ func TestRevokedWhileTheFilesAreRefused(t *testing.T) {
 	}
 }
 
+// What is taken back while a set waits for its registry is not given again when that is read.
+func TestPendingSetDoesNotGiveAgain(t *testing.T) {
+	v := newVendor(t)
+	p := v.publish("")
+	p.await("ready", 20*time.Second, p.ready)
+	p.stop()
+	v.must(os.RemoveAll(v.path("publisher/catalog")))
+	gate := make(chan struct{})
+	v.front.misbehave(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-gate:
+			v.front.pass.ServeHTTP(w, r)
+		case <-r.Context().Done():
+		}
+	})
+	p = v.publish("crawl_every: 1s\n")
+	p.await("what it had", 20*time.Second, func() bool { resp, _ := p.fetch("default"); return resp.StatusCode == http.StatusOK })
+	p.await("the files wait", 20*time.Second, func() bool { return strings.Contains(p.log.String(), "license files read; they wait") })
+	v.write("licenses/broken.yaml", "kind: Customer\nid: mill\nnmae: x\n", 0o644)
+	customer := strings.Replace(string(v.read("licenses/acme.yaml")), "kind: Customer\n", "kind: Customer\nstatus: banned\n", 1)
+	v.write("licenses/acme.yaml", customer, 0o644)
+	p.await("banned", 20*time.Second, func() bool { return p.customer("acme").Banned })
+	v.push("acme/app", "1.5.0") // so that what waits differs from what is published
+	was, _ := p.bundle("default")
+	close(gate)
+	p.await("what waited", 20*time.Second, func() bool { b, _ := p.bundle("default"); return b.Revision() != was.Revision() })
+	if !p.customer("acme").Banned {
+		t.Errorf("the ban is taken back\n%s", p.log)
+	}
+	if !p.says("nmae")() {
+		t.Error("health does not tell of the mistake any more")
+	}
+}
+
 // A publisher that is elected serves what is published where it can be seen, also while something is held
 // back, and takes back what is revoked.
 func TestElectedWhileSomethingIsHeldBack(t *testing.T) {
