@@ -333,10 +333,12 @@ func (pub *publisher) wrote(out *output) func(name, result string, err error) {
 	}
 }
 
-// waitOnce waits until everything has been published and written.
+// waitOnce waits until everything has been published and written. What cannot be written is tried again,
+// for no longer than one attempt may take where it ends with 1 anyway.
 func (pub *publisher) waitOnce(ctx context.Context) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
+	var stuck time.Time // since when; zero while it may still go well
 	for {
 		select {
 		case <-ctx.Done():
@@ -348,7 +350,12 @@ func (pub *publisher) waitOnce(ctx context.Context) error {
 		}
 		hopeless := pub.status.hopeless()
 		set := pub.compiled.publisher.Set() // first: it waits for what is being built
-		if slices.ContainsFunc(pub.outputs, func(o *output) bool { return !o.idle() }) {
+		if hopeless == nil && len(pub.compiled.publisher.Held()) == 0 {
+			stuck = time.Time{}
+		} else if stuck.IsZero() {
+			stuck = time.Now()
+		}
+		if slices.ContainsFunc(pub.outputs, func(o *output) bool { return !o.idle() }) && (stuck.IsZero() || time.Since(stuck) < putTimeout) {
 			continue
 		}
 		if hopeless != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,10 +14,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/pullgate/pullgate/bundle"
 	bundleserve "github.com/pullgate/pullgate/bundle/serve"
+	"github.com/pullgate/pullgate/sync/publish"
 )
 
 // A published is a running `pullgate publish`.
@@ -311,6 +315,34 @@ func TestPublishOnceWritesAndEnds(t *testing.T) {
 	v.must(os.RemoveAll(v.path("publisher")))
 	if code := run(ctx, args, nil, &stdout, &stderr); code != exitNo {
 		t.Fatalf("%d\n%s", code, stderr.String())
+	}
+}
+
+// A place that cannot be written to does not keep a publisher for ever that is to end with 1 anyway; one
+// that would end well goes on trying.
+func TestPublishOnceDoesNotWaitForEverToEndWithNo(t *testing.T) {
+	for _, refused := range []error{errors.New("a mistake"), nil} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			pub := &publisher{
+				process:  &process{status: newStatus(time.Now, prometheus.NewRegistry())},
+				compiled: &compileSide{publisher: publish.New(publish.Config{})},
+				outputs:  outputs{{newest: map[string]*delivery{bundle.DefaultName: {failed: "read-only"}}}},
+				once:     make(chan struct{}), ordered: make(chan struct{}),
+			}
+			close(pub.once)
+			close(pub.ordered)
+			pub.status.licensesLoaded(refused)
+			want, began := errNo, time.Now()
+			if refused == nil {
+				want = context.DeadlineExceeded
+			}
+			err := pub.waitOnce(ctx)
+			if took := time.Since(began); !errors.Is(err, want) || took < putTimeout {
+				t.Errorf("refused: %v: %v after %s", refused, err, took)
+			}
+		})
 	}
 }
 
