@@ -168,7 +168,7 @@ func TestElectedWhileSomethingIsHeldBack(t *testing.T) {
 }
 
 // `pullgate revoke` tells the sidecars of all bundles that somebody publishes, whatever their names, and
-// names those that nobody does.
+// always those of the default one, and names those that nobody publishes.
 func TestRevokeTellsEveryBundle(t *testing.T) {
 	for _, from := range []string{"files", "database"} {
 		t.Run(from, func(t *testing.T) {
@@ -184,13 +184,26 @@ func TestRevokeTellsEveryBundle(t *testing.T) {
 				v.sql(licenses, `INSERT INTO pullgate.publications (name, serial, revision, fence, published_at) VALUES ('closed', 1, '`+strings.Repeat("a", 64)+`', 1, now())`)
 			}
 			code, out, stderr := once(t, "revoke", "license", "acme-app", "--licenses", licenses, "--redis", "redis://"+redis.Addr, "--signing-key", v.path("release.key"))
-			if code != exitYes || !strings.Contains(out, "bundle plant-7, number") || strings.Contains(out, "bundle default") {
+			if code != exitYes || !strings.Contains(out, "bundle plant-7, number") || !strings.Contains(out, "bundle default, number") {
 				t.Fatalf("%d\n%s%s", code, out, stderr)
 			}
 			if said := strings.Contains(out, "bundle closed: no publisher of it was ever heard of"); said != (from == "database") {
 				t.Errorf("of a bundle that nobody publishes:\n%s", out)
 			}
 		})
+	}
+}
+
+// Where no publisher was ever heard of in this Redis, those of the bundles that the database knows are told,
+// and those of the default one.
+func TestRevokeTellsWithoutAPublisher(t *testing.T) {
+	v := newVendor(t)
+	redis, db := v.redis(), v.inDatabase()
+	v.configurePublish("")
+	v.sql(db, `INSERT INTO pullgate.publications (name, serial, revision, fence, published_at) VALUES ('plant-7', 1, '`+strings.Repeat("a", 64)+`', 1, now())`)
+	code, out, stderr := once(t, "revoke", "license", "acme-app", "--licenses", db, "--redis", "redis://"+redis.Addr, "--signing-key", v.path("release.key"))
+	if code != exitYes || !strings.Contains(out, "bundle plant-7, number") || !strings.Contains(out, "bundle default, number") {
+		t.Fatalf("%d\n%s%s", code, out, stderr)
 	}
 }
 

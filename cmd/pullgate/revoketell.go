@@ -32,7 +32,7 @@ func (s *tellSettings) addFlags(f *pflag.FlagSet) {
 	addRedisFlags(f, &s.redis, "through which sidecars and the publisher are told")
 	f.StringVar(&s.signingKey, "signing-key", "", "`file` with a private key (PEM, 0600) that sidecars trust for bundles, to sign what they are told with")
 	f.StringSliceVar(&s.keyFile, "key-file", nil, "public key (PEM) of the publisher, when --signing-key is another; repeatable")
-	f.StringSliceVar(&s.bundles, "bundle", nil, "`name` of a bundle whose sidecars are told (default: all that Redis, or the database of --licenses, knows a publisher of); repeatable")
+	f.StringSliceVar(&s.bundles, "bundle", nil, "`name` of a bundle whose sidecars are told (default: the one named default, and all that Redis, or the database of --licenses, knows a publisher of); repeatable")
 	f.DurationVar(&s.hold, "hold", tombstone.DefaultHold, "how long it may take until the publisher reads what is written, as from a Git repository")
 }
 
@@ -96,49 +96,65 @@ func (t *teller) tell(ctx context.Context, r source.Revocation, target source.Ta
 	t.by.Written = written
 	t.said.Reset()
 	for _, name := range names {
-		a, err := t.by.Append(ctx, t.store.Tombstones(name), tombstoneOf(r, target, name), time.Now())
-		if errors.Is(err, tombstone.ErrForeignHeartbeat) {
-			err = fmt.Errorf("%w; name the publisher's public key with --key-file", err)
-		}
-		if err != nil {
-			return fmt.Errorf("bundle %s: %w", name, err)
-		}
-		said := "denied at once by sidecars that follow Redis"
-		if a.Before {
-			said = "sidecars have been told"
-		}
-		fmt.Fprintf(&t.said, "%s: %s: bundle %s, number %d, until the bundle with serial %d\n", t.what, said, name, a.Number, a.Serial)
-		if a.Beat < 0 {
-			fmt.Fprintf(&t.said, "%s: bundle %s: no publisher of it was ever heard of in this Redis; it needs --redis, too, and another bundle is named with --bundle\n", t.what, name)
-		} else if a.Beat > tombstone.Missed {
-			fmt.Fprintf(&t.said, "%s: bundle %s: its publisher was last heard of %s ago: see whether it runs\n", t.what, name, a.Beat.Round(time.Second))
+		if err := t.tellBundle(ctx, r, target, name); err != nil {
+			return err
 		}
 	}
 	for _, name := range unserved {
-		fmt.Fprintf(&t.said, "%s: bundle %s: no publisher of it was ever heard of in this Redis, and nobody is told: it counts there when it is published\n", t.what, name)
+		if name != bundle.DefaultName {
+			fmt.Fprintf(&t.said, "%s: bundle %s: no publisher of it was ever heard of in this Redis, and nobody is told: it counts there when it is published\n", t.what, name)
+			continue
+		}
+		t.by.Written = true // there is no publisher to wait for, and the others are told by now
+		if err := t.tellBundle(ctx, r, target, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// inUse are the bundles that some publisher has been heard of, and those that are known otherwise. Where
-// nobody was heard of, the first are those.
-func (t *teller) inUse(ctx context.Context) (names, unserved []string, err error) {
-	ask, err := t.store.TombstoneBundles(ctx)
-	if err != nil {
-		return nil, nil, err
+// tellBundle appends the tombstone for one bundle.
+func (t *teller) tellBundle(ctx context.Context, r source.Revocation, target source.Target, name string) error {
+	a, err := t.by.Append(ctx, t.store.Tombstones(name), tombstoneOf(r, target, name), time.Now())
+	if errors.Is(err, tombstone.ErrForeignHeartbeat) {
+		err = fmt.Errorf("%w; name the publisher's public key with --key-file", err)
 	}
-	ask = append(ask, bundle.DefaultName)
-	published := map[string]bool{}
+	if err != nil {
+		return fmt.Errorf("bundle %s: %w", name, err)
+	}
+	said := "denied at once by sidecars that follow Redis"
+	if a.Before {
+		said = "sidecars have been told"
+	}
+	fmt.Fprintf(&t.said, "%s: %s: bundle %s, number %d, until the bundle with serial %d\n", t.what, said, name, a.Number, a.Serial)
+	if a.Beat < 0 {
+		fmt.Fprintf(&t.said, "%s: bundle %s: no publisher of it was ever heard of in this Redis; it needs --redis, too, and another bundle is named with --bundle\n", t.what, name)
+	} else if a.Beat > tombstone.Missed {
+		fmt.Fprintf(&t.said, "%s: bundle %s: its publisher was last heard of %s ago: see whether it runs\n", t.what, name, a.Beat.Round(time.Second))
+	}
+	return nil
+}
+
+// inUse are the bundles that some publisher has been heard of, and those that are known otherwise, as the
+// default one always is. Where nobody was heard of, the first are those.
+func (t *teller) inUse(ctx context.Context) (names, unserved []string, err error) {
+	ask := []string{bundle.DefaultName}
 	if t.known != nil {
 		more, err := t.known(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, name := range more {
-			published[name] = true
-		}
 		ask = append(ask, more...)
 	}
+	published := map[string]bool{}
+	for _, name := range ask {
+		published[name] = true
+	}
+	more, err := t.store.TombstoneBundles(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	ask = append(ask, more...) // last: nobody has signed them
 	asked := map[string]bool{}
 	for len(ask) > 0 {
 		name := ask[0]
@@ -157,9 +173,7 @@ func (t *teller) inUse(ctx context.Context) (names, unserved []string, err error
 			unserved = append(unserved, name)
 		}
 	}
-	if len(names) == 0 && len(unserved) == 0 {
-		names = []string{bundle.DefaultName}
-	} else if len(names) == 0 {
+	if len(names) == 0 {
 		names, unserved = unserved, nil
 	}
 	slices.Sort(names)
