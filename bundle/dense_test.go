@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"weak"
 
 	"pgregory.net/rapid"
 )
@@ -222,4 +224,28 @@ func TestAValueThatGoesOnIsAnother(t *testing.T) {
 		}
 		like = o
 	}
+}
+
+// An Object keeps nothing of the one that it was read like but the sections it has of it.
+func TestAnObjectReadDenselyFreesTheOneBefore(t *testing.T) {
+	object := func(value string, like *Object) *Object {
+		var text strings.Builder
+		for n := range 2_000 {
+			fmt.Fprintf(&text, `,"c%05d":"%s %d"`, n, strings.Repeat(value, 30), n)
+		}
+		o, bad, err := readDensely(strings.NewReader("{"+text.String()[1:]+"}"), int64(text.Len()+1), sha256.New(), like)
+		if bad != nil || err != nil {
+			t.Fatal(bad, err)
+		}
+		return o
+	}
+	before := object("x", nil)
+	section := weak.Make(before.Sections()[0])
+	now := object("y", before)
+	runtime.KeepAlive(before)
+	runtime.GC()
+	if section.Value() != nil {
+		t.Error("the object before is kept")
+	}
+	runtime.KeepAlive(now)
 }

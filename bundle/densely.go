@@ -65,7 +65,8 @@ func readDenselyIn(window int64, r io.Reader, size int64, h hash.Hash, like *Obj
 		_, err = io.CopyN(h, r, d.left) // the text may still be what was signed
 		return nil, bad, err
 	}
-	return &d.made, nil, nil
+	made := d.made // a copy, which keeps nothing of what it was read with
+	return &made, nil, nil
 }
 
 // readingError is the failure of the reader.

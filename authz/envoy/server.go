@@ -85,10 +85,10 @@ const service = "envoy.service.auth.v3.Authorization"
 // goroutine each, which grows its own: a tenth of an answer from the cache.
 const streamWorkers = 64
 
-// Bytes that a client may send before they are read: of one request, which has 1 to 2 KB, and of a
-// connection, which carries all those of one thread of Envoy.
+// Bytes that a client may send of one request before they are read, which has 1 to 2 KB, and that may be on their way on a
+// connection, which carries all requests of one thread of Envoy. 64 KiB is the least that grpc-go takes for a size.
 const (
-	streamWindow     = 256 << 10
+	streamWindow     = 64 << 10
 	connectionWindow = 4 << 20
 )
 

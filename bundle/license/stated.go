@@ -115,7 +115,15 @@ func (s *Set) Revoked(by *Set, keys bool) *Set {
 		if l == nil || was.Revoked == nil || l.Revoked != nil && l.Revoked.At <= was.Revoked.At {
 			continue
 		}
-		l.Revoked, l.Suspended = was.Revoked, nil
+		l.Revoked = was.Revoked
+		if s := l.Suspended; s != nil { // until then it stays what it is
+			l.Suspended = nil
+			if s.At < was.Revoked.At {
+				cut := *s
+				cut.Until = min(s.Until, was.Revoked.At)
+				l.Suspended = &cut
+			}
+		}
 	}
 	for i := range by.Registries {
 		was := &by.Registries[i]

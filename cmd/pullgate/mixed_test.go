@@ -110,6 +110,9 @@ func (s *served) allows(when string, versions ...string) {
 	})
 }
 
+// newerPulls is a pull that was refused for its format.
+var newerPulls = regexp.MustCompile(`pullgate_bundle_pulls_total\{result="newer"\} [1-9]`)
+
 // refusesNewer fails unless the sidecar says that the publisher is newer, and what to do.
 func (s *served) refusesNewer(when string) {
 	s.Helper()
@@ -119,7 +122,7 @@ func (s *served) refusesNewer(when string) {
 		code, health := s.get("/healthz")
 		_, metrics := s.get("/metrics")
 		return code == http.StatusOK && strings.Contains(health, text) && strings.Contains(health, why) && strings.HasPrefix(health, "degraded\n") &&
-			!strings.Contains(metrics, `pullgate_bundle_pulls_total{result="newer"} 0`)
+			newerPulls.MatchString(metrics)
 	})
 	var report struct {
 		Ready     bool

@@ -65,6 +65,9 @@ type noticed struct {
 }
 
 func (n noticed) Decide(ctx context.Context, r *authz.Request) *authz.Decision {
-	n.pauses.asked.Add(1)
-	return n.Decider.Decide(ctx, r)
+	d := n.Decider.Decide(ctx, r)
+	if d == nil || d.Code != authz.CodeNotReady && d.Code != authz.CodeStale { // else it waits for the bundle itself
+		n.pauses.asked.Add(1)
+	}
+	return d
 }

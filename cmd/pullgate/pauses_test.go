@@ -82,13 +82,18 @@ func TestPausesAreShort(t *testing.T) {
 	}
 }
 
-type allowing struct{}
+type answering authz.Code
 
-func (allowing) Decide(context.Context, *authz.Request) *authz.Decision { return &authz.Decision{} }
+func (a answering) Decide(context.Context, *authz.Request) *authz.Decision {
+	return &authz.Decision{Code: authz.Code(a)}
+}
 
+// Requests are given way to, but for those that only the bundle can help that is being made ready.
 func TestRequestsOfEnvoyAreNoticed(t *testing.T) {
-	p := newPauses()
-	if d := (noticed{allowing{}, p}).Decide(context.Background(), &authz.Request{}); d == nil || p.asked.Load() != 1 {
-		t.Errorf("%v; %d requests are noticed", d, p.asked.Load())
+	for code, want := range map[authz.Code]uint64{authz.CodeOK: 1, authz.CodeExpired: 1, authz.CodeNotReady: 0, authz.CodeStale: 0} {
+		p := newPauses()
+		if d := (noticed{answering(code), p}).Decide(context.Background(), &authz.Request{}); d.Code != code || p.asked.Load() != want {
+			t.Errorf("%s: %v; %d requests are noticed, want %d", code, d, p.asked.Load(), want)
+		}
 	}
 }

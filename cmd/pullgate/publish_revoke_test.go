@@ -160,7 +160,7 @@ func TestElectedWhileSomethingIsHeldBack(t *testing.T) {
 			if b, _ := second.bundle("default"); b.Revision() != was.Revision() || b.Serial() <= was.Serial() {
 				t.Errorf("serial %d revision %s, was %d %s", b.Serial(), b.Revision(), was.Serial(), was.Revision())
 			}
-			second.await("held back for what it takes away", 20*time.Second, second.says("more than max-loss"))
+			second.await("held back as before", 20*time.Second, second.says("the publisher that led before held something back"))
 			v.sql(db, `UPDATE pullgate.licenses SET revoked_at = '2026-03-01T00:00:00Z' WHERE id = 'acme-app'`)
 			second.await("revoked", 20*time.Second, second.revoked)
 		})

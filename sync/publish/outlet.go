@@ -79,10 +79,8 @@ func (o *outlet) restoreSeen(ctx context.Context, newest Newest, err error) erro
 	}
 	if err != nil {
 		o.base = seen
-		return err
 	}
-	o.waits = "" // it is asked again
-	return nil
+	return err
 }
 
 // restoreOwn delivers the last bundle that is in History. When another publisher has published since, what
@@ -184,16 +182,19 @@ func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now ti
 			draft, unpublished = nil, draft.Bundle
 		}
 	}
+	var failed error
 	if draft == nil {
-		if did, err := o.revoke(ctx, unpublished, now); did || err != nil {
-			return did, err
+		did, err := o.revoke(ctx, unpublished, now)
+		if did {
+			return true, err
 		}
+		failed = err // what is published must not end for that
 	}
 	result := "published"
 	switch {
 	case draft != nil && (o.current == nil || draft.Bundle.Revision() != o.current.Revision()):
 	case !reissue || o.current == nil:
-		return false, nil
+		return false, failed
 	case draft != nil:
 		result = "reissued"
 	default:
@@ -204,7 +205,7 @@ func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now ti
 		result = "reissued"
 	}
 	err := o.deliver(ctx, draft, result, now)
-	return err == nil, err
+	return err == nil, errors.Join(failed, err)
 }
 
 // approve asks whoever may say no to a content that differs. What they say no to is held, and told.

@@ -356,7 +356,7 @@ func (p *Publisher) publish(ctx context.Context, reissue bool) (delivered bool, 
 			_ = o.hold(ctx, nobody)
 		} else if err != nil {
 			p.metrics.count(o.Name, "refused")
-			return false, err
+			return false, &draftError{err}
 		}
 	}
 	var errs []error
@@ -368,12 +368,17 @@ func (p *Publisher) publish(ctx context.Context, reissue bool) (delivered bool, 
 		}
 		delivered = delivered || did
 	}
-	p.failed = delivered && len(errs) > 0
+	p.failed = len(errs) > 0 && (delivered || p.failed)
 	if p.failed {
 		p.wake()
 	}
 	return delivered, errors.Join(errs...)
 }
+
+// draftError is why a set is no set: of one bundle it cannot be compiled.
+type draftError struct{ error }
+
+func (e *draftError) Unwrap() error { return e.error }
 
 // wake lets Run count anew.
 func (p *Publisher) wake() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -49,8 +50,13 @@ func (p *Publisher) SetRefused(ctx context.Context, stated *license.Set, keys bo
 		p.set = p.set.Revoked(stated, keys)
 	}
 	delivered, err := p.publish(ctx, false)
-	if err != nil && !delivered {
+	if bad := (*draftError)(nil); errors.As(err, &bad) {
 		p.set = old
+		return err
+	}
+	if err != nil && !delivered { // nobody says it again: Run does
+		p.failed = true
+		p.wake()
 		return err
 	}
 	for i, o := range p.outlets {
@@ -106,7 +112,7 @@ const (
 func (o *outlet) notYet(set *license.Set, keys bool) (*takenBack, error) {
 	t := &takenBack{customers: map[string]*bundle.CustomerRevocation{}}
 	say := func(what bundle.Tombstone) { t.what = append(t.what, what.Target()) }
-	if err := t.ofCustomers(o.current, set, say); err != nil {
+	if err := t.ofCustomers(o.current, set, o.publisher.cfg.Clock().Unix(), say); err != nil {
 		return nil, err
 	}
 	if keys {
@@ -121,7 +127,7 @@ func (o *outlet) notYet(set *license.Set, keys bool) (*takenBack, error) {
 	return t, nil
 }
 
-func (t *takenBack) ofCustomers(b *bundle.Bundle, set *license.Set, say func(bundle.Tombstone)) error {
+func (t *takenBack) ofCustomers(b *bundle.Bundle, set *license.Set, now int64, say func(bundle.Tombstone)) error {
 	wanted := map[string]*bundle.CustomerRevocation{}
 	want := func(id string) *bundle.CustomerRevocation {
 		if wanted[id] == nil {
@@ -147,7 +153,10 @@ func (t *takenBack) ofCustomers(b *bundle.Bundle, set *license.Set, say func(bun
 		}
 		var doc struct {
 			Banned   bool
-			Licenses map[string]struct{ Revoked json.RawMessage }
+			Licenses map[string]struct {
+				Revoked   json.RawMessage
+				Suspended [2]any
+			}
 		}
 		if err := json.Unmarshal(text, &doc); err != nil {
 			return fmt.Errorf("customer %s: %w", id, err)
@@ -158,7 +167,9 @@ func (t *takenBack) ofCustomers(b *bundle.Bundle, set *license.Set, say func(bun
 		maps.DeleteFunc(w.Licenses, func(l string, r bundle.LicenseRevocation) bool {
 			was, ok := doc.Licenses[l]
 			var at int64
-			return !ok || json.Unmarshal(was.Revoked, &at) == nil && at <= r.At // else "never"
+			// What is suspended until it is revoked would be given back until then: that comes with the whole edit.
+			given := r.At > now && was.Suspended != [2]any{"never", "never"}
+			return !ok || given || json.Unmarshal(was.Revoked, &at) == nil && at <= r.At // else "never"
 		})
 		for l := range w.Licenses {
 			say(bundle.Tombstone{Kind: bundle.TombstoneLicense, Customer: id, License: l})

@@ -358,7 +358,7 @@ func TestElectedPublisherGoesOnWithWhatIsPublished(t *testing.T) {
 	if got.Revision() != published.Revision() || got.Serial() <= published.Serial() {
 		t.Fatalf("serial %d revision %s, published were %d %s", got.Serial(), got.Revision(), published.Serial(), published.Revision())
 	}
-	if h := late.Held(); len(h) != 1 || h[0].Reason != "somebody loses something" {
+	if h := late.Held(); len(h) != 1 || !strings.Contains(h[0].Reason, "held something back (revision "+p.Held()[0].Revision) {
 		t.Fatalf("held: %+v", h)
 	}
 	if err := late.SetLicenses(t.Context(), vendorFiles(t, slices.Concat(loss, everyRevoked)...), nil); err != nil {
@@ -374,7 +374,7 @@ func TestElectedPublisherHasWhatIsPublished(t *testing.T) {
 	p.outlets[0].serial += 100 // another has issued it again, and held something back
 	p.set = vendorFiles(t, loss...)
 	late, e := elected(t, p, nil, strings.Repeat("a", 64), func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
-	if got := e.last(t, 1); got.Revision() != first.Revision() || got.Serial() <= first.Serial()+100 || len(late.Held()) != 1 || late.Held()[0].Reason != "somebody loses something" {
+	if got := e.last(t, 1); got.Revision() != first.Revision() || got.Serial() <= first.Serial()+100 || len(late.Held()) != 1 || !strings.Contains(late.Held()[0].Reason, "held something back") {
 		t.Errorf("serial %d revision %s, held %+v", got.Serial(), got.Revision(), late.Held())
 	}
 }
@@ -416,5 +416,89 @@ func TestOlderBundleThatIsFoundIsComparedWith(t *testing.T) {
 	e.none(t)
 	if h := late.Held(); len(h) != 1 || h[0].Reason != "somebody loses something" {
 		t.Fatalf("held: %+v", h)
+	}
+}
+
+// Who is elected after a rollback does not publish what was rolled back from, although nobody loses by it.
+func TestElectedPublisherKeepsToARollback(t *testing.T) {
+	p, e, first := heldVendor(t, func(c *Config) { c.Bundles[0].History = &History{Dir: filepath.Join(t.TempDir(), "default")} })
+	if err := errors.Join(p.SetLicenses(t.Context(), vendorFiles(t, "ends: 2099-12-31", "ends: 2199-12-31"), nil), p.Rollback(t.Context(), "", first.Revision())); err != nil {
+		t.Fatal(err)
+	}
+	e.last(t, 3)
+	p.mu.Lock()
+	_, err := p.publish(t.Context(), false) // any build notes it
+	p.mu.Unlock()
+	if err != nil || len(p.Held()) != 1 {
+		t.Fatal(err, p.Held())
+	}
+	late, e2 := elected(t, p, p.outlets[0].current, p.Held()[0].Revision)
+	if got := e2.last(t, 1); got.Revision() != first.Revision() || len(late.Held()) != 1 || late.Held()[0].Revision != p.Held()[0].Revision {
+		t.Errorf("revision %s, held %+v", got.Revision(), late.Held())
+	}
+}
+
+// A license that is suspended, and to be revoked later, gets nothing back by that: not from a set that is
+// refused, and not until then from the set in use.
+func TestRevokedLaterLiftsNoSuspension(t *testing.T) {
+	suspended, later := []string{"status: active # mill", "status: {suspended: {at: 2020-01-01T00:00:00Z}}"}, []string{"status: active # mill", "status: {revoked: {at: 2098-01-01T00:00:00Z}}"}
+	for name, set := range map[string]func(*Publisher) error{
+		"refused": func(p *Publisher) error { return p.SetRefused(t.Context(), vendorFiles(t, later...), false) },
+		"held back": func(p *Publisher) error {
+			return p.SetLicenses(t.Context(), vendorFiles(t, slices.Concat(loss, later)...), nil)
+		},
+	} {
+		p, e, _ := heldVendor(t)
+		if err := p.SetLicenses(t.Context(), vendorFiles(t, suspended...), nil); err != nil {
+			t.Fatal(err)
+		}
+		e.last(t, 2)
+		if err := set(p); err != nil {
+			t.Fatal(err)
+		}
+		var doc struct {
+			Licenses map[string]struct{ Suspended [2]any }
+		}
+		if err := json.Unmarshal(p.outlets[0].current.Object(customersPath).Get("mill"), &doc); err != nil {
+			t.Fatal(err)
+		}
+		if s := doc.Licenses["mill-app"].Suspended; s[0] != float64(1577836800) || s[1] != "never" && s[1] != float64(4039372800) {
+			t.Errorf("%s: suspended %v", name, s)
+		}
+	}
+}
+
+// What is taken back of a set that is refused is tried again when it could not be handed over: nobody says
+// it twice.
+func TestRevocationOfARefusedSetIsTriedAgain(t *testing.T) {
+	broken := false
+	p, e, _ := heldVendor(t, func(c *Config) {
+		deliver := c.Bundles[0].Deliver
+		c.Bundles[0].Deliver = func(ctx context.Context, issue *Issue) error {
+			if broken {
+				return errors.New("no room")
+			}
+			return deliver(ctx, issue)
+		}
+	})
+	broken = true
+	if err := p.SetRefused(t.Context(), vendorFiles(t, millRevoked...), false); err == nil {
+		t.Fatal("no error")
+	}
+	for range 2 { // Run does this
+		if !p.failed {
+			t.Fatal("it is not tried again")
+		}
+		p.mu.Lock()
+		_, err := p.publish(t.Context(), !p.failed)
+		p.mu.Unlock()
+		if (err != nil) != broken {
+			t.Fatal(err)
+		}
+		broken = false
+	}
+	alike(t, e.last(t, 2), compiledOf(t, vendorFiles(t, millRevoked...), imagesOf("1.0.0", "1.1.0")))
+	if p.failed {
+		t.Error("it is tried for ever")
 	}
 }
