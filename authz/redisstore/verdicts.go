@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	lookupBudget = 5 * time.Millisecond // of a look-up, whatever Redis does
-	maxValue     = 64 << 10             // bytes of a value; no more is written or asked for
-	minLife      = 250 * time.Millisecond
+	maxValue = 64 << 10 // bytes of a value; no more is written or asked for
+	minLife  = 250 * time.Millisecond
 
 	writeQueue   = 1024 // verdicts that wait to be written; more are dropped
 	writeBatch   = 64
@@ -48,6 +47,7 @@ type VerdictsConfig struct {
 type Verdicts struct {
 	client   redis.UniversalClient
 	close    func() error
+	lookups  lookups
 	breakers breakers
 	program  string
 	secrets  atomic.Pointer[[]*secret]
@@ -86,6 +86,7 @@ func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
 	options.MinRetryBackoff, options.MaxRetryBackoff = -1, -1
 	options.PoolTimeout, options.MinIdleConns = lookupBudget, idleConns
 	c.client = redis.NewUniversalClient(options)
+	c.lookups.ask = c.ask
 	c.close = sync.OnceValue(c.client.Close)
 	c.breakers.changed = c.breakerChanged
 	switch client := c.client.(type) {
@@ -119,19 +120,21 @@ func (c *Verdicts) SetSecrets(texts []string) error {
 // Close ends all connections.
 func (c *Verdicts) Close() error { return c.close() }
 
-// Get asks Redis for the entry of a key.
-func (c *Verdicts) Get(ctx context.Context, key [32]byte) (authz.Entry, authz.Found) {
-	ctx, cancel := context.WithTimeout(ctx, lookupBudget)
-	defer cancel()
+// Get asks Redis for the entry of a key. It does not end with ctx: others may wait for the same answer.
+func (c *Verdicts) Get(_ context.Context, key [32]byte) (authz.Entry, authz.Found) {
 	secrets := *c.secrets.Load()
-	found, err := c.look(ctx, secrets, &key)
+	own := &lookup{names: make([]string, len(secrets)), found: make([]string, len(secrets))}
+	for i, s := range secrets {
+		own.names[i] = s.name(&key)
+	}
+	c.lookups.do(own)
 	switch {
-	case leftAlone(err):
+	case leftAlone(own.err):
 		return authz.Entry{}, authz.NotAsked
-	case err != nil && !answers(err):
+	case own.err != nil:
 		return authz.Entry{}, authz.FoundFailed
 	}
-	for i, sealed := range found {
+	for i, sealed := range own.found {
 		if sealed == "" { // there is none
 			continue
 		}
@@ -155,24 +158,31 @@ func (c *Verdicts) Get(ctx context.Context, key [32]byte) (authz.Entry, authz.Fo
 	return authz.Entry{}, authz.FoundNothing
 }
 
-// look returns what there is under the names that each secret gives a key, in their order. No more
+// ask fills in what there is under the names of a batch, in one write for each node of Redis. No more
 // is asked for than a value may have, whatever there is.
-func (c *Verdicts) look(ctx context.Context, secrets []*secret, key *[32]byte) ([]string, error) {
-	if len(secrets) == 1 {
-		text, err := c.client.GetRange(ctx, secrets[0].name(key), 0, maxValue).Result()
-		return []string{text}, err
-	}
-	cmds, err := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, s := range secrets {
-			p.GetRange(ctx, s.name(key), 0, maxValue)
+func (c *Verdicts) ask(ctx context.Context, batch []*lookup) {
+	// That of each command counts. The error of all is the first of them.
+	cmds, _ := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for _, one := range batch {
+			for _, name := range one.names {
+				p.GetRange(ctx, name, 0, maxValue)
+			}
 		}
 		return nil
 	})
-	found := make([]string, len(cmds))
-	for i, cmd := range cmds {
-		found[i] = cmd.(*redis.StringCmd).Val()
+	if !leftAlone(cmds[0].Err()) {
+		c.metrics.trips.Inc()
 	}
-	return found, err
+	for _, one := range batch {
+		for i := range one.names {
+			cmd := cmds[0].(*redis.StringCmd)
+			cmds = cmds[1:]
+			one.found[i] = cmd.Val()
+			if err := cmd.Err(); one.err == nil && !answers(err) {
+				one.err = err
+			}
+		}
+	}
 }
 
 // Put has an entry written soon, or drops it.
@@ -305,7 +315,10 @@ func (c *Verdicts) alarm() {
 }
 
 // verdictMetrics count what happens in Redis; hits and misses the Gate counts.
-type verdictMetrics struct{ rejected, writes *prometheus.CounterVec }
+type verdictMetrics struct {
+	rejected, writes *prometheus.CounterVec
+	trips            prometheus.Counter
+}
 
 func (m *verdictMetrics) init(reg prometheus.Registerer, c *Verdicts) {
 	m.rejected = prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -316,6 +329,10 @@ func (m *verdictMetrics) init(reg prometheus.Registerer, c *Verdicts) {
 		Name: "pullgate_shared_cache_writes_total",
 		Help: "Verdicts for Redis: written, failed, dropped (too many waited), short (true for less than a quarter of a second more), large (more than 64 KiB).",
 	}, []string{"result"})
+	m.trips = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "pullgate_shared_cache_round_trips_total",
+		Help: "Times that Redis was asked for verdicts. Look-ups (pullgate_decision_cache_total, tier l2: hit, miss, error) by this is how many one round trip serves.",
+	})
 	for _, reason := range []string{"mac", "size", "format"} {
 		m.rejected.WithLabelValues(reason)
 	}
@@ -325,7 +342,7 @@ func (m *verdictMetrics) init(reg prometheus.Registerer, c *Verdicts) {
 	if reg == nil {
 		return
 	}
-	reg.MustRegister(m.rejected, m.writes, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	reg.MustRegister(m.rejected, m.writes, m.trips, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pullgate_shared_cache_open_breakers",
 		Help: "Nodes of Redis that are not asked for verdicts because they did not answer in time.",
 	}, func() float64 { return float64(c.breakers.open()) }))
