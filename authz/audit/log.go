@@ -70,6 +70,7 @@ type Log struct {
 	aggregated                               [3]atomic.Uint64 // by unidentifiedStatus
 	trouble                                  trouble
 	opened                                   time.Time
+	syncer                                   *syncer
 
 	closed  atomic.Bool
 	closing chan struct{}
@@ -123,12 +124,14 @@ func open(cfg Config, opener opener) (*Log, error) {
 		flush:   make(chan chan struct{}),
 		done:    make(chan struct{}),
 		opened:  cfg.Clock(),
+		syncer:  newSyncer(),
 	}
 	w := &writer{log: l, open: opener}
 	if err := w.resume(); err != nil {
 		return nil, err
 	}
 	l.register(cfg.Registerer)
+	go l.syncer.run(l.closing)
 	go l.run(w)
 	return l, nil
 }
@@ -176,7 +179,8 @@ func unidentified(status int) int {
 	return -1
 }
 
-// Flush waits until everything recorded before it has been given to the disk, or dropped.
+// Flush waits until everything recorded before it has been written, or dropped. That the disk keeps it,
+// should the machine stop, takes syncEvery and what the disk takes.
 func (l *Log) Flush() {
 	done := make(chan struct{})
 	select {
@@ -266,12 +270,17 @@ func (l *Log) run(w *writer) {
 				waiting = true
 				timer.Reset(flushEvery)
 			}
+		case failed := <-l.syncer.failed:
+			w.notSynced(failed)
+			waiting = true
+			timer.Reset(flushEvery)
 		case done := <-l.flush:
 			drain()
 			w.flush()
 			close(done)
 		case <-l.closing:
 			drain()
+			<-l.syncer.done
 			l.err = w.close()
 			return
 		}

@@ -39,7 +39,19 @@ func openFile(name string, create bool) (file, error) {
 	if create {
 		flags |= os.O_CREATE | os.O_EXCL
 	}
-	return os.OpenFile(name, flags, 0o600)
+	f, err := os.OpenFile(name, flags, 0o600)
+	if err != nil || !create {
+		return f, err
+	}
+	// The name of a new file is in the directory, which is synced for itself.
+	dir, err := os.Open(filepath.Dir(name))
+	if err == nil {
+		err = errors.Join(dir.Sync(), dir.Close())
+	}
+	if err != nil && !errors.Is(err, syscall.EINVAL) { // which says that this file system has no such thing
+		return nil, errors.Join(err, f.Close(), os.Remove(name))
+	}
+	return f, nil
 }
 
 // A writer appends whole lines to the newest file. One goroutine uses it.
@@ -221,6 +233,7 @@ func (w *writer) write(lines int) error {
 		whole = w.ends[lines-1]
 		w.size += int64(whole)
 		w.wrote(lines)
+		w.log.syncer.wrote(w.file)
 	}
 	if err != nil && n > whole {
 		if cut := w.file.Truncate(w.size); cut != nil {
@@ -300,6 +313,16 @@ func (w *writer) rotate() error {
 	}
 	w.file, w.name, w.size, w.last = f, name, 0, begin
 	return nil
+}
+
+// notSynced gives a file up that the disk did not keep: what it says of it afterwards is not to be relied
+// on (fsync(2)). What was written to it since the last time may be lost.
+func (w *writer) notSynced(failed failedSync) {
+	if w.file == failed.file {
+		_ = w.file.Close()
+		w.file = nil
+	}
+	w.fail(failed.err)
 }
 
 // fail counts and, once a minute, says that the disk did not take records.
