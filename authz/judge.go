@@ -127,12 +127,12 @@ func (q *question) lookShared(key [32]byte, in *Input) (e Entry, ok, share bool)
 	}
 	started := time.Now()
 	e, found := g.cfg.Shared.Get(q.ctx, key)
+	took := time.Since(started)
+	q.waited += took
 	if found == NotAsked {
 		g.metrics.shared("open")
 		return Entry{}, false, false
 	}
-	took := time.Since(started)
-	q.waited += took
 	g.worth.looked(took)
 	switch {
 	case found == FoundEntry && e.holds(q.at):

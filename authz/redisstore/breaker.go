@@ -3,6 +3,7 @@ package redisstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -105,7 +106,24 @@ func (b *breaker) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 
 func (b *breaker) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		return b.run(cmds[0].Name(), cmds, func() error { return next(ctx, cmds) })
+		return b.run(cmds[0].Name(), cmds, func() (err error) {
+			// In a Cluster this is a goroutine of the library's: a panic here would be the process'.
+			defer func() {
+				if r := recover(); r != nil {
+					err = fmt.Errorf("redis: panic: %v", r)
+					for _, cmd := range cmds {
+						cmd.SetErr(err)
+					}
+				}
+			}()
+			err = next(ctx, cmds)
+			for _, cmd := range cmds { // the library tells of the first error, or of none
+				if e := cmd.Err(); answers(err) && !answers(e) {
+					err = e
+				}
+			}
+			return err
+		})
 	}
 }
 

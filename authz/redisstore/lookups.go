@@ -14,7 +14,7 @@ const (
 	maxBatch     = 32                   // look-ups in one write; of 64 KiB at most each, that is a few MiB
 )
 
-// lookups ask Redis for several verdicts in one write: system calls, and waking up for what they bring,
+// lookups ask a node of Redis for several verdicts in one write: system calls, and waking up for what they bring,
 // are nearly all that a look-up costs. Who comes while less than maxUnderWay await an answer asks at
 // once. Who comes later waits for one of those answers too, and then one of those who wait asks for all
 // of them. So it is the load that makes batches, and who is alone is never delayed.
@@ -36,7 +36,7 @@ type lookup struct {
 	woken chan []*lookup // receives what to lead, or nil when others have led
 }
 
-// do finds out about one, in lookupBudget at most.
+// do finds out about one, in lookupBudget at most, but for what a busy machine adds.
 func (l *lookups) do(own *lookup) {
 	l.mu.Lock()
 	l.waiting = append(l.waiting, own)
@@ -87,7 +87,7 @@ func (l *lookups) lead(own *lookup, batch []*lookup, budget time.Duration) {
 		l.mu.Lock()
 		l.underWay--
 		var next []*lookup
-		if len(l.waiting) > 0 {
+		if len(l.waiting) > 0 && l.underWay < maxUnderWay { // else another one that ends goes on with them
 			next = l.take()
 		}
 		l.mu.Unlock()

@@ -10,11 +10,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"github.com/pullgate/pullgate/authz"
-	"github.com/pullgate/pullgate/examples/peers"
 )
 
 // slowRedis answers after a while, with the name itself; it notes what it was asked for together.
@@ -186,54 +181,39 @@ func TestLookupsSurviveAPanic(t *testing.T) {
 	})
 }
 
-// Of many who ask a real Redis at once, each gets what is under his own key: entries, nothing, what is
-// no value, what nobody has sealed.
-func TestWhoSharesARoundTripGetsHisOwn(t *testing.T) {
-	t.Parallel()
-	r := alone(t)
-	p := proxy(t, r.Addr)
-	one := verdicts(t, at(p.Addr))
-	two := verdicts(t, at(p.Addr), secretB, secretA) // asks for two names each
-	one.shares(two, 24)
-	name := func(n int) string { k := someKey(n); return (*one.secrets.Load())[0].name(&k) }
-	for _, cmd := range [][]string{{"LPUSH", name(24), "x"}, {"SET", name(25), strings.Repeat("x", 2*maxValue)}, {"SET", name(26), "forged"}} {
-		if _, err := r.Do(cmd...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	p.Set(peers.Fault{Delay: 500 * time.Microsecond}) // so that some come while others wait
-	for what, d := range map[string]*desk{"one secret": one, "two": two} {
+// Under a load that fills batches, a slow moment makes more of them under way. They become fewer again
+// as they end, in place of each going on with the few who wait.
+func TestASlowMomentPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began, no, batches, asked := time.Now(), 0, 0, 0
 		var mu sync.Mutex
-		was := map[authz.Found]int{}
-		before := testutil.ToFloat64(d.metrics.trips)
-		answered, trips := 0, 0
-		// Where the machine is busy, Redis is left alone for a while.
-		for end := time.Now().Add(patience); answered < 1000 || trips >= answered; {
-			if time.Now().After(end) {
-				t.Fatalf("%s: %v in %d round trips", what, was, trips)
+		l := lookups{ask: func(_ context.Context, batch []*lookup) {
+			at := time.Since(began)
+			mu.Lock()
+			no++
+			takes := time.Duration(300+no*389%100) * time.Microsecond
+			if at > 10*time.Millisecond && at < 13*time.Millisecond {
+				takes = 4 * time.Millisecond
+			} else if at > 30*time.Millisecond {
+				batches++
+				asked += len(batch)
 			}
-			var all sync.WaitGroup
-			for w := range 16 {
-				all.Go(func() {
-					for i := range 50 {
-						n := (i*7 + w*5) % 30
-						e, found := d.Get(t.Context(), someKey(n))
-						mu.Lock()
-						was[found]++
-						mu.Unlock()
-						switch {
-						case found == authz.FoundEntry && (n >= 24 || e.Verdict.License != fmt.Sprint("license-", n)):
-							t.Errorf("%s: key %d has %+v", what, n, e)
-						case found == authz.FoundNothing && n < 24:
-							t.Errorf("%s: key %d has nothing", what, n)
-						}
-					}
-				})
-			}
-			all.Wait()
-			answered = was[authz.FoundEntry] + was[authz.FoundNothing]
-			trips = int(testutil.ToFloat64(d.metrics.trips) - before)
+			mu.Unlock()
+			time.Sleep(takes)
+		}}
+		var all sync.WaitGroup
+		for w := range 128 {
+			all.Go(func() {
+				time.Sleep(time.Duration(w) * 37 * time.Microsecond)
+				for n := 0; time.Since(began) < 300*time.Millisecond; n++ {
+					l.do(&lookup{})
+					time.Sleep(time.Duration(200+(w*97+n*61)%300) * time.Microsecond)
+				}
+			})
 		}
-		t.Logf("%s: %v in %d round trips", what, was, trips)
-	}
+		all.Wait()
+		if asked < 22*batches {
+			t.Errorf("%d look-ups in %d batches", asked, batches)
+		}
+	})
 }

@@ -47,7 +47,7 @@ type VerdictsConfig struct {
 type Verdicts struct {
 	client   redis.UniversalClient
 	close    func() error
-	lookups  lookups
+	nodes    sync.Map // addresses of nodes to their *lookups; "" where there is no Cluster
 	breakers breakers
 	program  string
 	secrets  atomic.Pointer[[]*secret]
@@ -86,7 +86,6 @@ func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
 	options.MinRetryBackoff, options.MaxRetryBackoff = -1, -1
 	options.PoolTimeout, options.MinIdleConns = lookupBudget, idleConns
 	c.client = redis.NewUniversalClient(options)
-	c.lookups.ask = c.ask
 	c.close = sync.OnceValue(c.client.Close)
 	c.breakers.changed = c.breakerChanged
 	switch client := c.client.(type) {
@@ -127,13 +126,11 @@ func (c *Verdicts) Get(_ context.Context, key [32]byte) (authz.Entry, authz.Foun
 	for i, s := range secrets {
 		own.names[i] = s.name(&key)
 	}
-	c.lookups.do(own)
-	switch {
-	case leftAlone(own.err):
-		return authz.Entry{}, authz.NotAsked
-	case own.err != nil:
+	node, err := c.node(own.names[0])
+	if err != nil {
 		return authz.Entry{}, authz.FoundFailed
 	}
+	node.do(own)
 	for i, sealed := range own.found {
 		if sealed == "" { // there is none
 			continue
@@ -155,11 +152,38 @@ func (c *Verdicts) Get(_ context.Context, key [32]byte) (authz.Entry, authz.Foun
 		}
 		return e, authz.FoundEntry
 	}
+	switch {
+	case leftAlone(own.err):
+		return authz.Entry{}, authz.NotAsked
+	case own.err != nil:
+		return authz.Entry{}, authz.FoundFailed
+	}
 	return authz.Entry{}, authz.FoundNothing
 }
 
-// ask fills in what there is under the names of a batch, in one write for each node of Redis. No more
-// is asked for than a value may have, whatever there is.
+// node returns the look-ups of the node that has a name. Each node has its own, so that one that is slow
+// or away holds up nobody who asks another.
+func (c *Verdicts) node(name string) (*lookups, error) {
+	addr := ""
+	if cluster, ok := c.client.(*redis.ClusterClient); ok {
+		ctx, cancel := context.WithTimeout(context.Background(), lookupBudget) // where the Cluster is not known yet
+		defer cancel()
+		node, err := cluster.MasterForKey(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		addr = node.Options().Addr
+	}
+	l, ok := c.nodes.Load(addr)
+	if !ok {
+		l, _ = c.nodes.LoadOrStore(addr, &lookups{ask: c.ask})
+	}
+	return l.(*lookups), nil
+}
+
+// ask fills in what there is under the names of a batch, in one write; in a Cluster, while there are two
+// secrets, the second names may be on other nodes. No more is asked for than a value may have, whatever
+// there is.
 func (c *Verdicts) ask(ctx context.Context, batch []*lookup) {
 	// That of each command counts. The error of all is the first of them.
 	cmds, _ := c.client.Pipelined(ctx, func(p redis.Pipeliner) error {
@@ -331,7 +355,7 @@ func (m *verdictMetrics) init(reg prometheus.Registerer, c *Verdicts) {
 	}, []string{"result"})
 	m.trips = prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "pullgate_shared_cache_round_trips_total",
-		Help: "Times that Redis was asked for verdicts. Look-ups (pullgate_decision_cache_total, tier l2: hit, miss, error) by this is how many one round trip serves.",
+		Help: "Batches of look-ups that Redis was asked for. Look-ups (pullgate_decision_cache_total, tier l2: hit, miss, error) by this is how many one round trip serves.",
 	})
 	for _, reason := range []string{"mac", "size", "format"} {
 		m.rejected.WithLabelValues(reason)
