@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -160,6 +162,30 @@ func TestWrongAnswersEndTheRun(t *testing.T) {
 	defer x.driver.Close()
 	if err := x.turn(t.Context(), true); err == nil || !strings.Contains(err.Error(), `a refusal: 0 of 10 answers are "denied 403": map[ok:10]`) {
 		t.Error(err)
+	}
+}
+
+// Redis is left alone by who has a busy machine: a turn is taken again then, and given up in the end. What is
+// wrong is given up at once.
+func TestATurnIsTakenAgain(t *testing.T) {
+	elsewhere, wrong := fmt.Errorf("an L2 hit: %w", errElsewhere), errors.New("wrong")
+	for _, c := range []struct {
+		answers []error
+		again   int
+		err     error
+	}{
+		{[]error{nil}, 0, nil},
+		{[]error{elsewhere, elsewhere, nil}, 2, nil},
+		{[]error{elsewhere, elsewhere, elsewhere, nil}, 2, errElsewhere},
+		{[]error{wrong, nil}, 0, wrong},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			turns, said := 0, 0
+			again, err := patiently(func(string, ...any) { said++ }, func() error { turns++; return c.answers[turns-1] })
+			if again != c.again || !errors.Is(err, c.err) || turns != c.again+1 || said != c.again {
+				t.Errorf("%v: %d again, %d turns, said %d times: %v", c.answers, again, turns, said, err)
+			}
+		})
 	}
 }
 

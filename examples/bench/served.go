@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -107,23 +108,34 @@ func (b *bench) served(ctx context.Context) (_ *result, err error) {
 		return nil, err
 	}
 	shared, err := startSharing(ctx, o.pullgate, plain, "cache_bytes: 0\n")
-	l2, err := add("an L2 hit", shared, err, "ok", random, 2000)
+	// A verdict is kept for 60 s: what is asked for is what can be written and asked ten times in that time, the
+	// same without Redis.
+	l2, err := add("an L2 hit", shared, err, "ok", random, kept)
+	if err != nil {
+		return nil, err
+	}
+	same, err := add("the same, uncached", uncached, nil, "ok", random, kept)
 	if err != nil {
 		return nil, err
 	}
 	underWay = 4 // few share a round trip
-	l2Few, err := add("an L2 hit of few", shared, nil, "ok", random, 2000)
+	l2Few, err := add("an L2 hit of few", shared, nil, "ok", random, kept)
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range []*side{l2, l2Few} {
-		if s.before, err = drive.Dial(s.warmUp(2000)); err != nil {
-			return nil, err
+	sameFew, err := add("the same, uncached", uncached, nil, "ok", random, kept)
+	if err != nil {
+		return nil, err
+	}
+	for _, pair := range [][2]*side{{l2, same}, {l2Few, sameFew}} {
+		if !slices.EqualFunc(pair[0].requests, pair[1].requests, bytes.Equal) {
+			return nil, fmt.Errorf("%s: not what %s is asked", pair[1].name, pair[0].name)
 		}
 	}
-	evaluatedFew, err := add("an uncached decision of few", uncached, nil, "ok", random, o.requests)
-	if err != nil {
-		return nil, err
+	for _, s := range []*side{l2, same, l2Few, sameFew} {
+		if s.before, err = drive.Dial(s.warmUp()); err != nil {
+			return nil, err
+		}
 	}
 	underWay = 16
 	bad, err := add("a malformed request", cached, nil, "denied 400", malformedMix(plain.who(few)), 1000)
@@ -136,14 +148,16 @@ func (b *bench) served(ctx context.Context) (_ *result, err error) {
 	}
 
 	hit.tier, evaluated.tier, vendored.tier = "l1", "none", "none"
-	l2.tier, l2Few.tier, evaluatedFew.tier = "l2", "l2", "none"
+	l2.tier, same.tier, l2Few.tier, sameFew.tier = "l2", "none", "l2", "none"
+	again := 0
 	for round := range o.rounds + 1 { // the first one warms up
 		order := slices.Clone(sides)
 		if round%2 == 1 {
 			slices.Reverse(order)
 		}
 		for _, s := range order {
-			if err := s.turn(ctx, round > 0); err != nil {
+			n, err := patiently(say, func() error { return s.turn(ctx, round > 0) })
+			if again += n; err != nil {
 				return nil, err
 			}
 		}
@@ -156,13 +170,42 @@ func (b *bench) served(ctx context.Context) (_ *result, err error) {
 		against(vendored, floor, 6, 4.5),
 		against(bad, hit, 1.5, 1),
 		against(stranger, hit, 1.5, 1),
-		against(l2, evaluated, 0.7, 0.4),
-		wall(l2, evaluated, "p50", l2.p50, evaluated.p50),
-		wall(l2, evaluated, "p99", l2.p99, evaluated.p99),
-		against(l2Few, evaluatedFew, 0, 0),
+		against(l2, same, 0.7, 0.4),
+		wall(l2, same, "p50", l2.p50, same.p50),
+		wall(l2, same, "p99", l2.p99, same.p99),
+		against(l2Few, sameFew, 0, 0),
 	}
-	return &result{rows: rows, note: fmt.Sprintf("%d rounds of %d requests a side, %d customers with %d licenses each, %d products with %d versions of two images.",
-		o.rounds, o.requests, o.customers, licenses, products, versions)}, nil
+	note := fmt.Sprintf("%d rounds of %d requests a side, %d different ones of an L2 hit and of the same, uncached; %d customers with %d licenses each, %d products with %d versions of two images.",
+		o.rounds, o.requests, kept, o.customers, licenses, products, versions)
+	if again > 0 {
+		note += fmt.Sprintf(" %d turns were taken again, because Redis was left alone in them.", again)
+	}
+	return &result{rows: rows, note: note}, nil
+}
+
+// kept is how many different requests an L2 hit is measured with.
+const kept = 2000
+
+// errElsewhere is a turn in which too few verdicts came from where they must: not wrong, but not what is measured.
+var errElsewhere = errors.New("verdicts came from elsewhere")
+
+const (
+	patience = 2               // turns that are taken again
+	pause    = 2 * time.Second // longer than Redis is left alone
+)
+
+// patiently takes a turn again in which verdicts came from elsewhere, as they do when a machine is busy and Redis,
+// late, is left alone. It returns how often.
+func patiently(say func(string, ...any), turn func() error) (again int, err error) {
+	for {
+		err := turn()
+		if !errors.Is(err, errElsewhere) || again == patience {
+			return again, err
+		}
+		again++
+		say("%v: the turn is taken again", err)
+		time.Sleep(pause)
+	}
 }
 
 func malformedMix(who []string) drive.Mix {
@@ -183,15 +226,17 @@ func newSide(name string, s *server, outcome string, mix drive.Mix, distinct, co
 }
 
 // warmUp asks everything once.
-func (s *side) warmUp(distinct int) drive.Config {
-	return drive.Config{Addr: s.server.addr, Requests: s.requests, Count: distinct, Concurrency: s.underWay, Timeout: 20 * time.Second}
+func (s *side) warmUp() drive.Config {
+	return drive.Config{Addr: s.server.addr, Requests: s.requests, Count: len(s.requests), Concurrency: s.underWay, Timeout: 20 * time.Second}
 }
 
 // turn asks once, and keeps what it took.
 func (s *side) turn(ctx context.Context, keep bool) error {
 	if s.before != nil {
-		if err := s.server.empty(); err != nil { // else verdicts of the last round end in the middle of this one
-			return err
+		if s.server.empty != nil {
+			if err := s.server.empty(); err != nil { // else verdicts of the last round end in the middle of this one
+				return err
+			}
 		}
 		s.before.Run(ctx)
 		time.Sleep(100 * time.Millisecond) // what is written, is written afterwards
@@ -224,7 +269,7 @@ func (s *side) turn(ctx context.Context, keep bool) error {
 			return err
 		}
 		if n := to - from; keep && n < r.Sent*9/10 {
-			return fmt.Errorf("%s: %d of %d verdicts are from %s; look-ups so far:%s", s.name, n, r.Sent, s.tier, s.lookups(ctx))
+			return fmt.Errorf("%s: %w: %d of %d are from %s; look-ups so far:%s", s.name, errElsewhere, n, r.Sent, s.tier, s.lookups(ctx))
 		}
 	}
 	if keep {
