@@ -47,7 +47,7 @@ race: ## all tests with the race detector (needs a C compiler)
 	@$(peers) install
 	@CGO_ENABLED=1 go test -race -json -timeout 30m $(PKG) | $(summary)
 
-bench: build ## every figure of docs/benchmarks.md, beside its budget, into that page; some twenty minutes (ARGS="--parts served --rounds 2", ARGS=--help)
+bench: build ## every figure of docs/benchmarks.md, beside its budget, into that page; some twenty-five minutes (ARGS="--parts served --rounds 2", ARGS=--check fails by what is missed, ARGS=--help)
 	@$(peers) install envoy opa redis registry crane
 	@mkdir -p .bench
 	@go build -o .bench/bench ./examples/bench

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -207,6 +208,98 @@ func TestVerdictsOfRows(t *testing.T) {
 	for want, late := range map[string]float64{"aim": 0, "MISSED": 1} {
 		if r := (row{none: true, samples: []float64{late}}); r.verdict() != want || r.bound(0) != "0" {
 			t.Errorf("none: %q", r.verdict())
+		}
+	}
+}
+
+// fake is a part with one row.
+func fake(name string, err error, rows ...row) part {
+	return part{name, func(*bench, context.Context) (*result, error) {
+		if err != nil {
+			return nil, err
+		}
+		return &result{rows: rows, note: "of " + name}, nil
+	}}
+}
+
+func TestAPartThatFailsKeepsNoOtherFromBeingRun(t *testing.T) {
+	page := filepath.Join(t.TempDir(), "page.md")
+	if err := os.WriteFile(page, []byte("<!-- one --><!-- /one -->\n<!-- three --><!-- /three -->\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	broken, figure := errors.New("broken"), row{what: "figure", must: 2, aim: 1, unit: "×", samples: []float64{1}}
+	chosen := []part{fake("zero", broken), fake("one", nil, figure), fake("unmarked", nil, figure), fake("two", broken), fake("three", nil, figure)}
+	var out bytes.Buffer
+	all, err := small(t).each(t.Context(), chosen, &out, page)
+	if len(all) != 3 || !errors.Is(err, broken) {
+		t.Error(len(all), err)
+	}
+	for _, want := range []string{"zero: broken", "two: broken", "no <!-- unmarked -->"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"of one", "of three"} {
+		if !strings.Contains(out.String(), want) || !strings.Contains(string(text), want) {
+			t.Errorf("%q is not in\n%s\nor not in\n%s", want, &out, text)
+		}
+	}
+
+	ctx, end := context.WithCancel(t.Context())
+	end()
+	out.Reset()
+	if all, err := small(t).each(ctx, chosen, &out, ""); len(all) != 0 || !errors.Is(err, context.Canceled) || out.Len() > 0 {
+		t.Errorf("a run that has ended: %d rows, %v\n%s", len(all), err, &out)
+	}
+}
+
+// A check fails by a ratio or a count above its must, by a size or a time above three times that.
+func TestWhatACheckFailsBy(t *testing.T) {
+	rows := []row{
+		{what: "ratio", against: "b", unit: "×", must: 2, aim: 1, samples: []float64{2}},
+		{what: "bad ratio", against: "b", unit: "×", must: 2, aim: 1, samples: []float64{2.1}},
+		{what: "rate", unit: "×", least: true, must: 0.9, aim: 1, samples: []float64{1}},
+		{what: "bad rate", unit: "×", least: true, must: 0.9, aim: 1, samples: []float64{0.8}},
+		{what: "time", unit: " s", must: 1, aim: 0.3, samples: []float64{3}},
+		{what: "bad time", unit: " s", must: 1, aim: 0.3, samples: []float64{3.1}},
+		{what: "size", unit: " B", must: 60, aim: 40, samples: []float64{50}},
+		{what: "count", counted: true, must: 4, aim: 3, samples: []float64{3}},
+		{what: "bad count", counted: true, must: 4, aim: 3, samples: []float64{5}},
+		{what: "none", none: true, samples: []float64{0}},
+		{what: "bad none", none: true, samples: []float64{1}},
+		{what: "free", unit: "×", samples: []float64{9}},
+	}
+	want := []string{"bad ratio against b: 2.10×, must be ≤ 2.00×", "bad rate: 0.80×, must be ≥ 0.90×", "bad time: 3.10 s, must be ≤ 1.00 s", "bad count: 5, must be ≤ 4", "bad none: 1, must be 0"}
+	if got := failing(rows); !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := summary(rows), "3 rows meet their aim, 2 their must, 6 MISSED: bad ratio against b; bad rate; time; bad time; bad count; bad none"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got, want := summary(rows[:1]), "0 rows meet their aim, 1 their must, 0 MISSED"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// What is missed is said in the end, and fails the run when that is asked for.
+func TestARunEndsWithWhatIsMissed(t *testing.T) {
+	those := parts
+	t.Cleanup(func() { parts = those })
+	parts = []part{fake("one", nil, row{what: "figure", must: 2, aim: 1, unit: "×", samples: []float64{3}})}
+	for _, c := range []struct {
+		args []string
+		want string
+	}{{nil, ""}, {[]string{"--check"}, "missed: figure: 3.00×, must be ≤ 2.00×"}} {
+		var out bytes.Buffer
+		if err := run(t.Context(), c.args, &out); err == nil && c.want != "" || err != nil && err.Error() != c.want {
+			t.Errorf("%q: %v, want %q", c.args, err, c.want)
+		}
+		if !strings.HasSuffix(out.String(), "\n\n0 rows meet their aim, 0 their must, 1 MISSED: figure\n") {
+			t.Errorf("%q: %s", c.args, &out)
 		}
 	}
 }

@@ -4,6 +4,9 @@
 //
 //	make bench                                                        # all of it, six rounds, into docs/benchmarks.md
 //	go run ./examples/bench --rounds 2 --requests 2000 --parts served # a quick look
+//
+// A part that fails keeps no other from being measured and written; the run fails in the end. It fails by
+// what was measured only with --check.
 package main
 
 import (
@@ -139,6 +142,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags.IntVar(&o.edits, "edits", 100, "edits of a license; fewer of what takes longer")
 	limit := flags.Duration("timeout", 40*time.Minute, "ends a run that takes longer")
 	names := flags.String("parts", "", "parts to run, comma-separated; all without it: "+partNames())
+	check := flags.Bool("check", false, "fail when a must is missed, of a size or time by more than three times")
 	file := flags.String("write", "", "Markdown file whose parts between the marks <!-- PART --> get the tables")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
@@ -160,21 +164,36 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	b := &bench{o: o, dir: dir, serve: serveElsewhere, make: makeElsewhere, say: func(format string, args ...any) {
 		fmt.Fprintf(os.Stderr, "· %4.0f s  "+format+"\n", append([]any{time.Since(began).Seconds()}, args...)...)
 	}}
+	all, err := b.each(ctx, chosen, out, *file)
+	fmt.Fprintf(out, "\n%s\n", summary(all))
+	if missed := failing(all); *check && len(missed) > 0 {
+		err = errors.Join(err, fmt.Errorf("missed: %s", strings.Join(missed, "; ")))
+	}
+	return err
+}
+
+// each runs parts, prints and writes them, and returns all their rows. A part that fails keeps no other from
+// being run; nothing is run when the run itself ends.
+func (b *bench) each(ctx context.Context, chosen []part, out io.Writer, file string) (all []row, err error) {
 	for _, p := range chosen {
+		if ctx.Err() != nil {
+			return all, errors.Join(err, fmt.Errorf("%s and what comes after it was not run: %w", p.name, ctx.Err()))
+		}
 		b.say("part %s", p.name)
-		r, err := p.run(b, ctx)
-		if err != nil {
-			return fmt.Errorf("%s: %w", p.name, err)
+		r, failed := p.run(b, ctx)
+		if failed != nil {
+			b.say("part %s failed: %v", p.name, failed)
+			err = errors.Join(err, fmt.Errorf("%s: %w", p.name, failed))
+			continue
 		}
 		fmt.Fprintf(out, "\n%s: %s\n\n", p.name, r.note)
 		writeTable(out, r.rows)
-		if *file != "" {
-			if err := writeInto(*file, p.name, r); err != nil {
-				return err
-			}
+		all = append(all, r.rows...)
+		if file != "" {
+			err = errors.Join(err, writeInto(file, p.name, r))
 		}
 	}
-	return nil
+	return all, err
 }
 
 func partNames() string {

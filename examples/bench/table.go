@@ -16,6 +16,7 @@ type row struct {
 	aim     float64
 	least   bool // must and aim are lower bounds
 	none    bool // must is 0
+	counted bool // a count, which is the same on every machine
 	samples []float64
 }
 
@@ -46,6 +47,61 @@ func (r *row) verdict() string {
 	return "MISSED"
 }
 
+// tolerance is by how much a size or a time may miss its must before a check fails: those depend on the
+// machine, which ratios and counts do not.
+const tolerance = 3
+
+// fails says that a check fails by the row.
+func (r *row) fails() bool {
+	if r.verdict() != "MISSED" {
+		return false
+	}
+	lenient := *r
+	if r.unit != "×" && !r.counted {
+		lenient.must, lenient.aim = tolerance*r.must, tolerance*r.aim
+	}
+	return lenient.verdict() == "MISSED"
+}
+
+// name is what a row says of which side.
+func (r *row) name() string {
+	if r.against == "" {
+		return r.what
+	}
+	return r.what + " against " + r.against
+}
+
+// failing names the rows by which a check fails, and says by how much.
+func failing(rows []row) (list []string) {
+	for i := range rows {
+		if r := &rows[i]; r.fails() {
+			list = append(list, fmt.Sprintf("%s: %s, must be %s", r.name(), r.number(median(r.samples)), r.bound(r.must)))
+		}
+	}
+	return list
+}
+
+// summary counts what was met.
+func summary(rows []row) string {
+	var aim, must int
+	var missed []string
+	for i := range rows {
+		switch rows[i].verdict() {
+		case "aim":
+			aim++
+		case "must":
+			must++
+		case "MISSED":
+			missed = append(missed, rows[i].name())
+		}
+	}
+	text := fmt.Sprintf("%d rows meet their aim, %d their must, %d MISSED", aim, must, len(missed))
+	if len(missed) > 0 {
+		text += ": " + strings.Join(missed, "; ")
+	}
+	return text
+}
+
 func (r *row) bound(b float64) string {
 	if r.none {
 		return "0"
@@ -62,7 +118,7 @@ func (r *row) bound(b float64) string {
 
 func (r *row) number(v float64) string {
 	digits := 2
-	if v >= 100 || r.none {
+	if v >= 100 || r.none || r.counted {
 		digits = 0
 	} else if v >= 10 {
 		digits = 1
