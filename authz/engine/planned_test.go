@@ -134,3 +134,40 @@ func TestAClientThatGoesAwayIsNoDifference(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// By plan a decision has fewer steps than by topdown (TestStepsOfADecision in policies), which its budget is
+// counted in all the same.
+func TestStepsOfAPlannedDecision(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	e := shop(t).start(t, Config{Registerer: reg, Compare: compareEvery})
+	gate, r := authz.NewGate(authz.GateConfig{Engine: e, Clock: clockAt(now)}), request("bakery", authz.KindManifest, "acme/app", digestOfName("image140"))
+	decide := func() (sum float64, evaluations uint64) {
+		t.Helper()
+		if d := gate.Decide(t.Context(), r); d.Outcome != authz.OutcomeAllow {
+			t.Fatal(line(d), d.Detail)
+		}
+		families, err := reg.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range families {
+			for _, m := range f.GetMetric() {
+				if h := m.GetHistogram(); f.GetName() == "pullgate_evaluation_steps" {
+					sum, evaluations = sum+h.GetSampleSum(), evaluations+h.GetSampleCount()
+				}
+			}
+		}
+		return sum, evaluations
+	}
+	answered := func() float64 { return testutil.ToFloat64(e.metrics.plan.WithLabelValues("answered")) }
+	before, first := decide()
+	byPlan := answered()
+	after, second := decide()
+	if n := answered() - byPlan; n != 1 || second != first+1 {
+		t.Fatalf("%v answered by plan alone, %d evaluations", n, second-first)
+	}
+	t.Logf("manifest: %v steps", after-before)
+	if n := after - before; n < 1 || n > 50 {
+		t.Errorf("%v steps, want at most 50", n)
+	}
+}

@@ -54,7 +54,7 @@ func small(t *testing.T) *bench {
 // Every part, small: every side answers what it must, and every row has a figure. What the
 // figures are depends on the machine and is no test.
 func TestParts(t *testing.T) {
-	rows := map[string]int{"served": 10, "activation": 7, "recording": 2, "envoy": 16, "sizes": 7, "growth": 8, "effect": 14, "revocation": 5, "push": 6}
+	rows := map[string]int{"served": 10, "activation": 7, "recording": 2, "envoy": 16, "counts": 5, "sizes": 7, "growth": 8, "effect": 14, "revocation": 5, "push": 6}
 	for _, p := range parts {
 		t.Run(p.name, func(t *testing.T) {
 			r, err := p.run(small(t), t.Context())
@@ -187,6 +187,24 @@ func TestATurnIsTakenAgain(t *testing.T) {
 				t.Errorf("%v: %d again, %d turns, said %d times: %v", c.answers, again, turns, said, err)
 			}
 		})
+	}
+}
+
+// A figure is what its test says, once, and has passed with.
+func TestAFigureIsWhatATestLogs(t *testing.T) {
+	f := figure{"some", "TestB", "a manifest: %v steps"}
+	const log = "=== RUN   TestA\n    a_test.go:1: a manifest: 7 steps\n--- PASS: TestA (0.1s)\n" +
+		"=== RUN   TestB\n    b_test.go:100: a manifest: 89 steps\n    b_test.go:100: no manifest: 1.5 steps\n--- PASS: TestB (0.1s)\nPASS\n"
+	if n, err := f.read(log); err != nil || n != 89 {
+		t.Error(n, err)
+	}
+	for _, s := range []string{
+		strings.Replace(log, "PASS: TestB", "FAIL: TestB", 1), strings.Replace(log, "89", "many", 1),
+		strings.Replace(log, "no manifest", "a manifest", 1), strings.Replace(log, "RUN   TestB", "RUN   TestC", 1), "",
+	} {
+		if n, err := f.read(s); err == nil {
+			t.Errorf("%v of\n%s", n, s)
+		}
 	}
 }
 

@@ -122,6 +122,7 @@ var parts = []part{
 	{"activation", (*bench).activation},
 	{"recording", (*bench).recording},
 	{"envoy", (*bench).proxied},
+	{"counts", (*bench).counts},
 	{"sizes", (*bench).sizes},
 	{"growth", (*bench).growth},
 	{"effect", (*bench).effect},
