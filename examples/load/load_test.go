@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,13 +51,18 @@ func (h half) Check(ctx context.Context, r *authv3.CheckRequest) (*authv3.CheckR
 
 func serve(t *testing.T) (addr string, seen chan *authv3.CheckRequest) {
 	t.Helper()
+	seen = make(chan *authv3.CheckRequest, 1)
+	return serveService(t, half{seen: seen}), seen
+}
+
+func serveService(t *testing.T, service authv3.AuthorizationServer) (addr string) {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := grpc.NewServer()
-	seen = make(chan *authv3.CheckRequest, 1)
-	authv3.RegisterAuthorizationServer(s, half{seen: seen})
+	authv3.RegisterAuthorizationServer(s, service)
 	done := make(chan error)
 	go func() { done <- s.Serve(l) }()
 	t.Cleanup(func() {
@@ -64,7 +71,7 @@ func serve(t *testing.T) (addr string, seen chan *authv3.CheckRequest) {
 			t.Error(err)
 		}
 	})
-	return l.Addr().String(), seen
+	return l.Addr().String()
 }
 
 func files(t *testing.T, targets string) []string {
@@ -117,13 +124,85 @@ func TestEveryOutcomeIsCounted(t *testing.T) {
 	}
 }
 
-// What waits behind a stall is late, although it is sent at once afterwards.
+// What is due while too many are under way is not sent, and counted.
 func TestAnOpenLoopKeepsItsRate(t *testing.T) {
 	addr, _ := serve(t)
 	p := load(t, append(files(t, "GET /stall\n"), "--addr", addr, "--rate", "200", "--count", "40", "--concurrency", "5", "--timeout", "100ms")...)
 	if p.Refused == 0 || p.Requests+p.Refused != 40 || p.Requests < 5 {
 		t.Errorf("%d sent, %d not: %+v", p.Requests, p.Refused, p)
 	}
+}
+
+// standsStill is a context whose loop is kept for a while where it looks whether it has ended.
+type standsStill struct {
+	context.Context
+	at    int
+	since time.Duration
+	asked atomic.Int64
+}
+
+func (c *standsStill) Err() error {
+	if c.asked.Add(1) == int64(c.at) {
+		time.Sleep(c.since)
+	}
+	return c.Context.Err()
+}
+
+// What is due while the service, or the program that asks it, stands still for half a second is late by what was
+// left of that, whenever it is sent.
+func TestAnOpenLoopCountsFromWhenARequestWasDue(t *testing.T) {
+	const stall, every, count = 500 * time.Millisecond, 5 * time.Millisecond, 120
+	requests, err := drive.Mix{Host: "h", Who: []string{""}, What: []drive.Target{{Method: "GET", Path: "/pause"}}}.Draw(count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, stands := range []string{"service", "program"} {
+		t.Run(stands, func(t *testing.T) {
+			pauses, ctx := &pause{}, context.Context(&standsStill{Context: t.Context(), at: 2, since: stall})
+			if stands == "service" {
+				pauses.lasts, ctx = stall, t.Context()
+			}
+			d, err := drive.Dial(drive.Config{Addr: serveService(t, pauses), Requests: requests, Rate: float64(time.Second / every), Count: count, Timeout: time.Minute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			if err := d.Await(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			r := d.Run(ctx)
+			if r.Answers["ok"] != count {
+				t.Fatal(r.Answers)
+			}
+			for _, late := range []time.Duration{100, 250, 400} {
+				late *= time.Millisecond
+				n := 0
+				for _, l := range r.Latency {
+					if l >= late {
+						n++
+					}
+				}
+				// The first one or two are sent before.
+				if want := int((stall-late)/every) - 2; n < want {
+					t.Errorf("%d answers are %s late or more, want %d at least", n, late, want)
+				}
+			}
+		})
+	}
+}
+
+// pause answers nobody for some time after it is asked first.
+type pause struct {
+	authv3.UnimplementedAuthorizationServer
+	lasts time.Duration
+	once  sync.Once
+	over  time.Time
+}
+
+func (p *pause) Check(ctx context.Context, r *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	p.once.Do(func() { p.over = time.Now().Add(p.lasts) })
+	time.Sleep(time.Until(p.over))
+	return drive.Empty{}.Check(ctx, r)
 }
 
 func TestTheFirstTargetIsAskedMost(t *testing.T) {
