@@ -119,6 +119,7 @@ type part struct {
 
 var parts = []part{
 	{"served", (*bench).served},
+	{"overload", (*bench).overload},
 	{"activation", (*bench).activation},
 	{"recording", (*bench).recording},
 	{"envoy", (*bench).proxied},

@@ -17,6 +17,7 @@ type row struct {
 	least   bool // must and aim are lower bounds
 	none    bool // must is 0
 	counted bool // a count, which is the same on every machine
+	maybe   bool // there may be nothing that could be measured
 	samples []float64
 }
 
@@ -135,7 +136,11 @@ func writeTable(w io.Writer, rows []row) {
 		if len(r.samples) > 1 {
 			spread = r.number(slices.Min(r.samples)) + " – " + r.number(slices.Max(r.samples))
 		}
-		cells = append(cells, []string{r.what, r.against, r.number(median(r.samples)), spread, r.bound(r.must), r.bound(r.aim), r.verdict()})
+		middle := "none"
+		if len(r.samples) > 0 {
+			middle = r.number(median(r.samples))
+		}
+		cells = append(cells, []string{r.what, r.against, middle, spread, r.bound(r.must), r.bound(r.aim), r.verdict()})
 	}
 	widths := make([]int, len(cells[0]))
 	for _, line := range cells {

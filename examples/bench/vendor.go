@@ -32,6 +32,7 @@ const (
 type vendor struct {
 	dir       string
 	customers int
+	tags      int      // of a product, beyond one for each of its versions
 	keys      []string // one for each customer
 }
 
@@ -39,27 +40,31 @@ type vendor struct {
 // rule modules by file name.
 func newVendor(ctx context.Context, pullgate, dir string, customers int, rules map[string]string) (*vendor, error) {
 	v := &vendor{dir: dir, customers: customers}
+	return v, v.make(ctx, pullgate, rules)
+}
+
+func (v *vendor) make(ctx context.Context, pullgate string, rules map[string]string) error {
 	if err := os.MkdirAll(filepath.Join(v.path("licenses"), "rules"), 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	for name, text := range rules {
 		if err := os.WriteFile(filepath.Join(v.path("licenses"), "rules", name), []byte(text), 0o644); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := v.write("licenses/vendor.yaml", v.products); err != nil {
-		return nil, err
+		return err
 	}
 	if err := v.write("licenses/customers.yaml", v.licenses); err != nil {
-		return nil, err
+		return err
 	}
 	if err := v.write("catalog.yaml", v.catalog); err != nil {
-		return nil, err
+		return err
 	}
 	if out, err := exec.CommandContext(ctx, pullgate, "bundle", "keygen", "--out", v.path("release")).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("pullgate bundle keygen: %w\n%s", err, out)
+		return fmt.Errorf("pullgate bundle keygen: %w\n%s", err, out)
 	}
-	return v, v.build(ctx, pullgate)
+	return v.build(ctx, pullgate)
 }
 
 // build compiles and signs what is there.
@@ -122,7 +127,13 @@ func (v *vendor) catalog(w *bufio.Writer) {
 		for n := range versions {
 			fmt.Fprintf(w, "      1.%d.0: I%dv%d\n", n, p, n)
 		}
+		for n := range v.tags {
+			fmt.Fprintf(w, "      1.%d.%d: I%d\n", n%(2*granted), n+1, p)
+		}
 		fmt.Fprint(w, "    manifests:\n")
+		if v.tags > 0 {
+			fmt.Fprintf(w, "      I%[1]d: {config: C%[1]d, layers: [L%[1]d]}\n", p)
+		}
 		for n := range versions {
 			fmt.Fprintf(w, "      I%[1]dv%[2]d: {index: [M%[1]dv%[2]da, M%[1]dv%[2]db]}\n", p, n)
 			for _, platform := range []string{"a", "b"} {

@@ -171,8 +171,11 @@ func TestAnOpenLoopCountsFromWhenARequestWasDue(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := d.Run(ctx)
-			if r.Answers["ok"] != count {
-				t.Fatal(r.Answers)
+			if r.Answers["ok"] != count || len(r.By["ok"]) != count || len(r.Behind) != count {
+				t.Fatal(r.Answers, len(r.By["ok"]), len(r.Behind))
+			}
+			if most := r.Behind.At(1); stands == "program" && most < stall-2*every {
+				t.Errorf("sent %s after it was due at most, want about %s", most, stall)
 			}
 			for _, late := range []time.Duration{100, 250, 400} {
 				late *= time.Millisecond

@@ -52,6 +52,8 @@ type Result struct {
 	Answers  map[string]int // by outcome: "ok", "denied 403", "no status", "error DeadlineExceeded"
 	Refused  int            // never sent, because too many were under way (open loop)
 	Latency  Latency
+	By       map[string]Latency // that of each outcome
+	Behind   Latency            // how long after it was due each was sent, which Latency has in it (open loop)
 	Timeouts int
 }
 
@@ -220,7 +222,7 @@ func (d *Driver) ask(t *tally, conn, i int, from time.Time) {
 	var a answer
 	sent := time.Now()
 	err := d.conns[conn%len(d.conns)].Invoke(ctx, method, d.cfg.Requests[i%len(d.cfg.Requests)], &a)
-	t.took(time.Since(from))
+	took := time.Since(from)
 	if err != nil {
 		code := status.Code(err)
 		if code == codes.DeadlineExceeded {
@@ -228,7 +230,10 @@ func (d *Driver) ask(t *tally, conn, i int, from time.Time) {
 		}
 		a.outcome = "error " + code.String()
 	}
-	t.count(a.outcome)
+	t.count(a.outcome, took)
+	if d.cfg.Rate > 0 {
+		t.behind = append(t.behind, sent.Sub(from))
+	}
 	if d.cfg.Check != nil {
 		d.cfg.Check(i%len(d.cfg.Requests), sent, a.outcome)
 	}
@@ -236,32 +241,34 @@ func (d *Driver) ask(t *tally, conn, i int, from time.Time) {
 
 // tally is what one sender has seen.
 type tally struct {
-	latency  []time.Duration
-	answers  map[string]int
+	by       map[string][]time.Duration // latencies, by outcome
+	behind   []time.Duration
 	timeouts int
 }
 
-func (t *tally) took(d time.Duration) { t.latency = append(t.latency, d) }
-
-func (t *tally) count(outcome string) {
-	if t.answers == nil {
-		t.answers = map[string]int{}
+func (t *tally) count(outcome string, took time.Duration) {
+	if t.by == nil {
+		t.by = map[string][]time.Duration{}
 	}
-	t.answers[outcome]++
+	t.by[outcome] = append(t.by[outcome], took)
 }
 
 func sum(tallies []tally) *Result {
-	r := &Result{Answers: map[string]int{}}
-	var all []time.Duration
+	r := &Result{Answers: map[string]int{}, By: map[string]Latency{}}
+	var all, behind []time.Duration
 	for i := range tallies {
 		t := &tallies[i]
-		all = append(all, t.latency...)
 		r.Timeouts += t.timeouts
-		for outcome, n := range t.answers {
-			r.Answers[outcome] += n
+		behind = append(behind, t.behind...)
+		for outcome, took := range t.by {
+			r.By[outcome] = append(r.By[outcome], took...)
+			all = append(all, took...)
 		}
 	}
-	r.Sent, r.Latency = len(all), latencyOf(all)
+	for outcome, took := range r.By {
+		r.Answers[outcome], r.By[outcome] = len(took), latencyOf(took)
+	}
+	r.Sent, r.Latency, r.Behind = len(all), latencyOf(all), latencyOf(behind)
 	return r
 }
 
