@@ -25,6 +25,7 @@ func (b *bench) recording(ctx context.Context) (_ *result, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build without records: %w\n%s", err, out)
 	}
+	requests := 2 * b.o.requests // the difference is small
 	mix := (&crowd{Customers: asked}).warm()
 	var sides []*side
 	defer func() {
@@ -37,7 +38,7 @@ func (b *bench) recording(ctx context.Context) (_ *result, err error) {
 		if err != nil {
 			return nil, err
 		}
-		y, err := newSide(x.name, s, "ok", mix, 2000, b.o.requests, 16)
+		y, err := newSide(x.name, s, "ok", mix, 2000, requests, 16)
 		if err != nil {
 			return nil, errors.Join(err, s.close())
 		}
@@ -58,7 +59,7 @@ func (b *bench) recording(ctx context.Context) (_ *result, err error) {
 			if err := s.turn(ctx, round > 0); err != nil {
 				return nil, err
 			}
-			if err := s.isRecorded(ctx, before, s == on, b.o.requests); err != nil {
+			if err := s.isRecorded(ctx, before, s == on, requests); err != nil {
 				return nil, err
 			}
 		}
@@ -66,7 +67,7 @@ func (b *bench) recording(ctx context.Context) (_ *result, err error) {
 	}
 	return &result{
 		rows: []row{against(on, off, 1.15, 1.05), wall(on, off, "p99", on.p99, off.p99)},
-		note: fmt.Sprintf("%d rounds of %d requests a side, %d customers.", b.o.rounds, b.o.requests, v.customers),
+		note: fmt.Sprintf("%d rounds of %d requests a side, %d customers.", b.o.rounds, requests, v.customers),
 	}, nil
 }
 
