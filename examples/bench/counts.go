@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -24,9 +25,22 @@ var (
 
 // counts are figures that are the same on every machine, by the tests that gate them.
 func (b *bench) counts(ctx context.Context) (*result, error) {
+	var names, packages []string
+	add := func(list *[]string, s string) {
+		if !slices.Contains(*list, s) {
+			*list = append(*list, s)
+		}
+	}
+	for _, f := range []figure{topdownSteps, planSteps, hitAllocs, missAllocs, aroundAllocs, evaluations} {
+		add(&names, f.test)
+		add(&packages, "github.com/pullgate/pullgate/"+f.pkg)
+	}
+	b.say("%s", strings.Join(names, ", "))
+	log, err := exec.CommandContext(ctx, "go", append([]string{"test", "-count=1", "-v", "-run", "^(" + strings.Join(names, "|") + ")$"}, packages...)...).CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("go test: %w\n%s", err, log)
+	}
 	var rows []row
-	tests := map[string]bool{}
-	logs := map[string]string{} // of a package's tests
 	for _, c := range []struct {
 		what      string
 		must, aim float64
@@ -40,15 +54,7 @@ func (b *bench) counts(ctx context.Context) (*result, error) {
 	} {
 		r := row{what: c.what, counted: true, must: c.must, aim: c.aim, samples: []float64{0}}
 		for _, f := range c.sum {
-			tests[f.test] = true
-			if _, ran := logs[f.pkg]; !ran {
-				b.say("tests of %s", f.pkg)
-				var err error
-				if logs[f.pkg], err = runTests(ctx, f.pkg); err != nil {
-					return nil, err
-				}
-			}
-			n, err := f.read(logs[f.pkg])
+			n, err := f.read(string(log))
 			if err != nil {
 				return nil, err
 			}
@@ -56,22 +62,7 @@ func (b *bench) counts(ctx context.Context) (*result, error) {
 		}
 		rows = append(rows, r)
 	}
-	return &result{rows: rows, note: fmt.Sprintf("as the %d tests log them that gate them.", len(tests))}, nil
-}
-
-// runTests returns what the tests of a package log that figures are from.
-func runTests(ctx context.Context, pkg string) (string, error) {
-	var names []string
-	for _, f := range []figure{topdownSteps, planSteps, hitAllocs, missAllocs, aroundAllocs, evaluations} {
-		if f.pkg == pkg {
-			names = append(names, f.test)
-		}
-	}
-	out, err := exec.CommandContext(ctx, "go", "test", "-count=1", "-v", "-run", "^("+strings.Join(names, "|")+")$", "github.com/pullgate/pullgate/"+pkg).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go test %s: %w\n%s", pkg, err, out)
-	}
-	return string(out), nil
+	return &result{rows: rows, note: fmt.Sprintf("as the %d tests log them that gate them.", len(names))}, nil
 }
 
 // read finds the figure in what its package's tests log.
