@@ -10,14 +10,13 @@ import (
 const (
 	lookupBudget = 5 * time.Millisecond // of a look-up, whatever Redis does
 	maxGather    = time.Millisecond     // of that: waiting for the answer to others
-	maxUnderWay  = 2                    // batches, before who comes waits
 	maxBatch     = 32                   // look-ups in one write; of 64 KiB at most each, that is a few MiB
 )
 
 // lookups ask a node of Redis for several verdicts in one write: system calls, and waking up for what they bring,
-// are nearly all that a look-up costs. Who comes while less than maxUnderWay await an answer asks at
-// once. Who comes later waits for one of those answers too, and then one of those who wait asks for all
-// of them. So it is the load that makes batches, and who is alone is never delayed.
+// are nearly all that a look-up costs. Who comes while none is under way asks at once. Who comes
+// later waits for that answer too, and then one of those who wait asks for all of them. So it is the
+// load that makes batches, and who is alone is never delayed.
 type lookups struct {
 	// ask finds out about a batch, and returns when ctx is done at the latest.
 	ask func(ctx context.Context, batch []*lookup)
@@ -40,7 +39,7 @@ type lookup struct {
 func (l *lookups) do(own *lookup) {
 	l.mu.Lock()
 	l.waiting = append(l.waiting, own)
-	if l.underWay < maxUnderWay || len(l.waiting) == maxBatch {
+	if l.underWay == 0 || len(l.waiting) == maxBatch {
 		batch, budget := l.take(), lookupBudget
 		l.mu.Unlock()
 		if len(batch) > 1 { // the others have waited
@@ -87,7 +86,7 @@ func (l *lookups) lead(own *lookup, batch []*lookup, budget time.Duration) {
 		l.mu.Lock()
 		l.underWay--
 		var next []*lookup
-		if len(l.waiting) > 0 && l.underWay < maxUnderWay { // else another one that ends goes on with them
+		if len(l.waiting) > 0 && l.underWay == 0 { // else another one that ends goes on with them
 			next = l.take()
 		}
 		l.mu.Unlock()
