@@ -74,16 +74,22 @@ func TestLookupsShareARoundTrip(t *testing.T) {
 	}{
 		"who is alone asks at once": {300 * µs, []time.Duration{0, 400 * µs, 800 * µs}, []string{"0", "1", "2"}, []time.Duration{300 * µs, 300 * µs, 300 * µs}},
 		"who comes while one is under way is asked for with those who wait": {
-			300 * µs, []time.Duration{0, 10 * µs, 20 * µs, 30 * µs, 305 * µs, 400 * µs},
-			[]string{"0", "1 2 3", "4 5"}, []time.Duration{300 * µs, 590 * µs, 580 * µs, 570 * µs, 595 * µs, 500 * µs},
+			300 * µs,
+			[]time.Duration{0, 10 * µs, 20 * µs, 30 * µs, 305 * µs, 400 * µs},
+			[]string{"0", "1 2 3", "4 5"},
+			[]time.Duration{300 * µs, 590 * µs, 580 * µs, 570 * µs, 595 * µs, 500 * µs},
 		},
 		"nobody waits for others for more than a millisecond": {
-			4 * ms, []time.Duration{0, 1 * µs, 100 * µs, 200 * µs, 1200 * µs, 2000 * µs},
-			[]string{"0", "1 2 3", "4 5"}, []time.Duration{4 * ms, 5 * ms, 4901 * µs, 4801 * µs, 5 * ms, 4200 * µs},
+			4 * ms,
+			[]time.Duration{0, 1 * µs, 100 * µs, 200 * µs, 1200 * µs, 2000 * µs},
+			[]string{"0", "1 2 3", "4 5"},
+			[]time.Duration{4 * ms, 5 * ms, 4901 * µs, 4801 * µs, 5 * ms, 4200 * µs},
 		},
 		"nor for all of it for more than five": {
-			time.Hour, []time.Duration{0, 1 * µs, 100 * µs, 200 * µs, 1200 * µs, 6 * ms},
-			[]string{"0", "1 2 3", "4", "5"}, []time.Duration{5 * ms, 5 * ms, 4901 * µs, 4801 * µs, 5 * ms, 4200 * µs},
+			time.Hour,
+			[]time.Duration{0, 1 * µs, 100 * µs, 200 * µs, 1200 * µs, 6 * ms},
+			[]string{"0", "1 2 3", "4", "5"},
+			[]time.Duration{5 * ms, 5 * ms, 4901 * µs, 4801 * µs, 5 * ms, 4200 * µs},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
