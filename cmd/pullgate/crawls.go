@@ -23,6 +23,7 @@ type crawls struct {
 	set     *license.Set
 	pending *source.Snapshot // good, but not published yet
 	refused string           // why pending was refused; "" while it waits for a registry
+	behind  bool             // a later set was refused; what that takes back is in pending
 	known   map[string]bool  // registries whose catalog the publisher has
 
 	loopsMu sync.Mutex            // for those beside Run, which alone changes loops
@@ -45,7 +46,7 @@ func (c *crawls) publish(ctx context.Context, snap *source.Snapshot) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.set = snap.Set
-	c.pending, c.refused = snap, ""
+	c.pending, c.refused, c.behind = snap, "", false
 	nudge(c.wake)
 	return c.publishPending(ctx)
 }
@@ -56,8 +57,11 @@ func (c *crawls) publishPending(ctx context.Context) error {
 	if c.pending == nil || c.side.publisher.Set() == nil && !c.complete(c.pending.Set) {
 		return nil
 	}
-	err := c.side.publisher.SetEdit(ctx, c.pending.Set, c.pending.Rules, c.pending.Saved)
-	if err != nil {
+	set := c.side.publisher.SetEdit
+	if c.behind {
+		set = c.side.publisher.SetPending
+	}
+	if err := set(ctx, c.pending.Set, c.pending.Rules, c.pending.Saved); err != nil {
 		c.refused = err.Error()
 		return err
 	}
@@ -70,7 +74,8 @@ func (c *crawls) publishPending(ctx context.Context) error {
 func (c *crawls) takeBack(ctx context.Context, stated *license.Set, keys bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.pending != nil {
+	if c.pending != nil && c.pending.Set != stated { // else it is what waits that was refused
+		c.behind = true
 		pending := *c.pending
 		pending.Set = pending.Set.Revoked(stated, keys)
 		c.pending = &pending
@@ -104,7 +109,9 @@ func (c *crawls) take(ctx context.Context, registry string, snapshot *catalog.Ca
 	was := c.refused
 	if err := c.publishPending(ctx); err != nil {
 		if was == "" {
-			c.side.status.licensesLoaded(err)
+			if !c.behind { // else health tells of the later set
+				c.side.status.licensesLoaded(err)
+			}
 			c.side.log.Error("license files refused", "directory", c.side.cfg.Licenses, "error", fewLines(err))
 		}
 		return nil // the registry was read all the same

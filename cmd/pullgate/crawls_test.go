@@ -1,18 +1,25 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/catalog"
+	"github.com/pullgate/pullgate/sync/publish"
+	"github.com/pullgate/pullgate/sync/source"
 )
 
 // hanging takes requests and answers none of them.
@@ -234,5 +241,96 @@ func TestJitter(t *testing.T) {
 	}
 	if d := jitter(0); d != 0 {
 		t.Error(d)
+	}
+}
+
+// A set that is refused, as when it cannot be handed over, is published when the registry is read again,
+// with what a later set takes back that has mistakes; health goes on telling of those.
+func TestRefusedPendingSetDoesNotGiveAgain(t *testing.T) {
+	for _, first := range []string{"what waits is refused", "a mistake"} {
+		t.Run(first, func(t *testing.T) {
+			dir := t.TempDir()
+			key, err := bundle.GenerateKey()
+			must(t, err)
+			signer, err := bundle.NewSigner(key)
+			must(t, err)
+			ring, err := bundle.NewKeyRing(signer.Public())
+			must(t, err)
+			var last *bundle.Bundle
+			var refuses error
+			cfg := publish.Config{Signer: signer, Ring: ring, Bundles: []publish.Bundle{{
+				History: &publish.History{Dir: dir},
+				Deliver: func(_ context.Context, issue *publish.Issue) error {
+					if refuses == nil {
+						last = issue.Bundle
+					}
+					return refuses
+				},
+			}}}
+			files := func(change ...string) *license.Set {
+				text := "kind: Registry\nid: main\nhosts: [registry.example]\nupstream: https://upstream.example\n---\nkind: Product\nid: app\nrepositories: [acme/app]\n" +
+					"---\nkind: Customer\nid: acme\nstatus: active\n---\n" + grants(">=1.0.0")
+				set, err := license.Parse(map[string][]byte{"a.yaml": []byte(strings.NewReplacer(change...).Replace(text))})
+				must(t, err)
+				return set
+			}
+			read := &catalog.Catalog{Registry: "main", Repositories: map[string]*catalog.Repository{}}
+			earlier := publish.New(cfg)
+			must(t, errors.Join(earlier.SetCatalog(t.Context(), "main", read), earlier.SetLicenses(t.Context(), files(), nil)))
+
+			side := &compileSide{publisher: publish.New(cfg), process: &process{
+				status: newStatus(time.Now, prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler), cfg: &settings{publish: &publishSettings{}},
+			}}
+			side.crawls = newCrawls(side)
+			must(t, side.publisher.Restore(t.Context(), nil))
+			side.take(t.Context(), &source.Snapshot{Set: files(`">=1.0.0"`, `">=1.5.0"`)}, nil)
+			if side.publisher.Set() != nil {
+				t.Fatal("it does not wait for the registry")
+			}
+			registryRead := func() { must(t, side.crawls.take(t.Context(), "main", read)) }
+			refused := func() {
+				refuses = errors.New("no room")
+				registryRead()
+				refuses = nil
+				if side.crawls.refused == "" {
+					t.Fatal("what waits is not refused")
+				}
+			}
+			mistake := func() {
+				side.take(t.Context(), nil, &source.Refused{Stated: files("status: active", "status: banned"), Err: errors.New("nmae")})
+				if !strings.Contains(string(last.Object("pullgate/customers/data.json").Get("acme")), `"banned":true`) {
+					t.Fatal("the ban is not published")
+				}
+			}
+			if first == "a mistake" {
+				mistake()
+				refused()
+			} else {
+				refused()
+				mistake()
+			}
+			registryRead()
+			if doc := string(last.Object("pullgate/customers/data.json").Get("acme")); !strings.Contains(doc, ">=1.5.0") || !strings.Contains(doc, `"banned":true`) {
+				t.Errorf("what waited is not published, or without the ban: %s", doc)
+			}
+			if side.status.licenses != "nmae" {
+				t.Errorf("health says of the license files %q", side.status.licenses)
+			}
+			if r := side.publisher.Revoked(); len(r) != 1 || !slices.Equal(r[0].What, []string{"customer acme"}) {
+				t.Errorf("told of what is revoked: %+v", r)
+			}
+			side.take(t.Context(), &source.Snapshot{Set: files("status: active", "status: banned")}, nil)
+			if r := side.publisher.Revoked(); side.status.licenses != "" || len(r) != 0 {
+				t.Errorf("mended: health says %q, and of what is revoked %+v", side.status.licenses, r)
+			}
+			// What waits because it was refused itself is an edit like any other once it is published.
+			refuses = errors.New("no room")
+			side.take(t.Context(), &source.Snapshot{Set: files("ends: 2099", "status: {revoked: {at: 2026-01-01T00:00:00Z}}\nends: 2199")}, nil)
+			refuses = nil
+			registryRead()
+			if doc, r := string(last.Object("pullgate/customers/data.json").Get("acme")), side.publisher.Revoked(); side.status.licenses != "" || len(r) != 0 || strings.Contains(doc, `"revoked":"never"`) {
+				t.Errorf("published: health says %q, and of what is revoked %+v; %s", side.status.licenses, r, doc)
+			}
+		})
 	}
 }

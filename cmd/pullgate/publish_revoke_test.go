@@ -134,6 +134,9 @@ func TestPendingSetDoesNotGiveAgain(t *testing.T) {
 	if !p.says("nmae")() {
 		t.Error("health does not tell of the mistake any more")
 	}
+	if !p.says("bundle default: revoked all the same: customer acme")() {
+		t.Error("health does not tell of the ban any more")
+	}
 }
 
 // A publisher that is elected serves what is published where it can be seen, also while something is held

@@ -204,8 +204,14 @@ func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now ti
 		}
 		result = "reissued"
 	}
-	err := o.deliver(ctx, draft, result, now)
-	return err == nil, errors.Join(failed, err)
+	left := o.refusedYet()
+	if err := o.deliver(ctx, draft, result, now); err != nil {
+		return false, errors.Join(failed, err)
+	}
+	if took := without(left, o.refusedYet()); len(took) > 0 {
+		o.tookBack(took, now)
+	}
+	return true, failed
 }
 
 // approve asks whoever may say no to a content that differs. What they say no to is held, and told.
@@ -271,7 +277,7 @@ func (o *outlet) release(ctx context.Context) {
 	o.held, o.waits, o.unseen = nil, "", nil
 	o.publisher.hold(o.Name, nil)
 	o.wait(nil)
-	if !o.publisher.refused {
+	if o.publisher.refused == nil {
 		o.took = nil
 		o.publisher.say(o.Name, false, nil)
 	}

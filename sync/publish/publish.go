@@ -106,10 +106,7 @@ type Publisher struct {
 	catalogs map[string]*catalog.Catalog // by registry id
 	outlets  []*outlet
 	again    chan struct{} // a bundle was published: Run counts anew
-	// Of SetRefused, after the last set that was not:
-	refused    bool         // there is one; what it takes back is in set
-	stated     *license.Set // or here while there is no set
-	statedKeys bool
+	refused  *refusal      // the last set that was refused, until one is not; nil: none
 
 	heldMu  sync.Mutex // guards the next three; never held for long
 	held    []Held
@@ -171,7 +168,7 @@ func (p *Publisher) Begin(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.waiting = false
-	if p.set == nil && p.stated == nil {
+	if p.set == nil && p.refused == nil {
 		return nil
 	}
 	delivered, err := p.publish(ctx, false)
@@ -193,16 +190,26 @@ func (p *Publisher) SetLicenses(ctx context.Context, set *license.Set, rules map
 func (p *Publisher) SetEdit(ctx context.Context, set *license.Set, rules map[string][]byte, edited time.Time) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.take(ctx, set, rules, edited, nil)
+}
+
+// SetPending is SetEdit of a set that had to wait, and that a refused one has come after (SetRefused): what
+// that takes back is in it (license.Set.Revoked), and goes on being told.
+func (p *Publisher) SetPending(ctx context.Context, set *license.Set, rules map[string][]byte, edited time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.take(ctx, set, rules, edited, p.refused)
+}
+
+func (p *Publisher) take(ctx context.Context, set *license.Set, rules map[string][]byte, edited time.Time, refused *refusal) error {
 	p.edited = edited
 	defer func() { p.edited = time.Time{} }()
-	oldSet, oldRules, refused := p.set, p.rules, p.refused
-	p.set, p.rules, p.refused = set, rules, false
+	oldSet, oldRules, oldRefused := p.set, p.rules, p.refused
+	p.set, p.rules, p.refused = set, rules, refused
 	delivered, err := p.publish(ctx, false)
 	if err != nil && !delivered {
-		p.set, p.rules, p.refused = oldSet, oldRules, refused
-		return err
+		p.set, p.rules, p.refused = oldSet, oldRules, oldRefused
 	}
-	p.stated = nil
 	return err
 }
 
@@ -342,7 +349,7 @@ func (p *Publisher) publish(ctx context.Context, reissue bool) (delivered bool, 
 	if p.waiting {
 		return false, nil
 	}
-	if p.set == nil && p.stated == nil && !reissue {
+	if p.set == nil && p.refused == nil && !reissue {
 		return false, ErrNoLicenses
 	}
 	now := p.cfg.Clock()

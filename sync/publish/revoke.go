@@ -32,21 +32,9 @@ type Revoked struct {
 func (p *Publisher) SetRefused(ctx context.Context, stated *license.Set, keys bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.refused = true
-	before := make([]*takenBack, len(p.outlets))
-	for i, o := range p.outlets {
-		if o.current == nil {
-			continue
-		}
-		var err error
-		if before[i], err = o.notYet(stated, keys); err != nil {
-			return err
-		}
-	}
+	p.refused = &refusal{stated, keys}
 	old := p.set
-	if p.set == nil {
-		p.stated, p.statedKeys = stated, keys
-	} else {
+	if p.set != nil {
 		p.set = p.set.Revoked(stated, keys)
 	}
 	delivered, err := p.publish(ctx, false)
@@ -57,17 +45,34 @@ func (p *Publisher) SetRefused(ctx context.Context, stated *license.Set, keys bo
 	if err != nil && !delivered { // nobody says it again: Run does
 		p.failed = true
 		p.wake()
-		return err
-	}
-	for i, o := range p.outlets {
-		if o.current == nil || before[i] == nil || before[i].empty() {
-			continue
-		}
-		if after, err := o.notYet(stated, keys); err == nil && after.empty() {
-			o.tookBack(before[i].what, p.cfg.Clock())
-		}
 	}
 	return err
+}
+
+// refusal is a set that is not to be published, for what it takes back: that is in the Publisher's set, too,
+// where there is one. With keys also the keys that are not in it.
+type refusal struct {
+	set  *license.Set
+	keys bool
+}
+
+// refusedYet names what a set that is refused takes back and the published bundle still has.
+func (o *outlet) refusedYet() []string {
+	r := o.publisher.refused
+	if r == nil || o.current == nil {
+		return nil
+	}
+	t, err := o.notYet(r.set, r.keys)
+	if err != nil {
+		o.publisher.cfg.Logger.Error("what is taken back of the sources that are refused cannot be told", "bundle", o.Name, "error", err)
+		return nil
+	}
+	return t.what
+}
+
+// without are those of some texts that are not among others.
+func without(what, others []string) []string {
+	return slices.DeleteFunc(what, func(w string) bool { return slices.Contains(others, w) })
 }
 
 // Revoked returns what was taken back although the rest is not published, or waits for it. It does not
@@ -238,8 +243,8 @@ func (t *takenBack) ofDigests(b *bundle.Bundle, set *license.Set, say func(bundl
 func (o *outlet) revoke(ctx context.Context, draft *bundle.Bundle, now time.Time) (bool, error) {
 	p := o.publisher
 	set, keys := p.set, true
-	if set == nil {
-		set, keys = p.stated, p.statedKeys
+	if r := p.refused; set == nil && r != nil {
+		set, keys = r.set, r.keys
 	}
 	if set == nil || o.current == nil || o.pinned != "" { // a rollback holds back revocations, too
 		return false, nil

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pullgate/pullgate/bundle"
 	"github.com/pullgate/pullgate/bundle/index"
@@ -500,5 +501,72 @@ func TestRevocationOfARefusedSetIsTriedAgain(t *testing.T) {
 	alike(t, e.last(t, 2), compiledOf(t, vendorFiles(t, millRevoked...), imagesOf("1.0.0", "1.1.0")))
 	if p.failed {
 		t.Error("it is tried for ever")
+	}
+	if r := p.Revoked(); len(r) != 1 || r[0].Waits != "" || !slices.Equal(r[0].What, []string{"license mill-app of mill"}) {
+		t.Errorf("told: %+v", r)
+	}
+}
+
+// What is taken back of a set that is refused is told as long as that is so, also when a set is published
+// that waited: whether it was taken back before, or comes with that one.
+func TestRevocationOfARefusedSetIsToldWhenWhatWaitedIsPublished(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		dir := filepath.Join(t.TempDir(), "default")
+		p, e, _ := heldVendor(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+		cfg := p.cfg
+		cfg.Registerer = nil
+		second := New(cfg)
+		if err := second.Restore(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if !before {
+			e.refuse = errors.New("no room")
+		}
+		stated := vendorFiles(t, bakeryBanned...)
+		if err := second.SetRefused(t.Context(), stated, false); !errors.Is(err, e.refuse) {
+			t.Fatal(err)
+		}
+		e.refuse = nil
+		waited := vendorFiles(t, "ends: 2099-12-31", "ends: 2199-12-31").Revoked(stated, false)
+		if err := errors.Join(second.SetCatalog(t.Context(), "main", imagesOf("1.0.0", "1.1.0")), second.SetPending(t.Context(), waited, nil, time.Time{})); err != nil {
+			t.Fatal(err)
+		}
+		issued := map[bool]int{true: 4, false: 3}[before]
+		alike(t, e.last(t, issued), compiledOf(t, waited, imagesOf("1.0.0", "1.1.0")))
+		if r := second.Revoked(); len(r) != 1 || r[0].Waits != "" || !slices.Equal(r[0].What, []string{"customer bakery"}) {
+			t.Errorf("before: %t: told: %+v", before, r)
+		}
+		// The same again says nothing new, and is no good set.
+		if err := second.SetPending(t.Context(), waited, nil, time.Time{}); err != nil || len(second.Revoked()) != 1 {
+			t.Errorf("%v: told: %+v", err, second.Revoked())
+		}
+		e.last(t, issued)
+		if err := second.SetLicenses(t.Context(), stated, nil); err != nil || len(second.Revoked()) != 0 {
+			t.Errorf("%v: still told: %+v", err, second.Revoked())
+		}
+	}
+}
+
+// What could not be taken back is not told as if it were, when something else is published.
+func TestWhatIsNotTakenBackIsNotTold(t *testing.T) {
+	p, e, _ := heldVendor(t)
+	ring := p.cfg.Ring
+	key, err := bundle.GenerateKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.cfg.Ring, err = bundle.NewKeyRing(&key.PublicKey); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.SetRefused(t.Context(), vendorFiles(t, millRevoked...), false); !errors.Is(err, bundle.ErrUnknownKey) {
+		t.Fatal(err)
+	}
+	p.cfg.Ring = ring
+	later := imagesOf("1.0.0", "1.1.0", "1.2.0")
+	if err := p.SetCatalog(t.Context(), "main", later); err != nil {
+		t.Fatal(err)
+	}
+	if alike(t, e.last(t, 2), compiledOf(t, vendorFiles(t), later)); len(p.Revoked()) != 0 {
+		t.Errorf("told: %+v", p.Revoked())
 	}
 }
