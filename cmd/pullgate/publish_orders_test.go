@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +79,51 @@ func TestOrdersWithoutAPublisher(t *testing.T) {
 	}
 	if code, _, stderr := once(t, append(order, "--rollback", strings.Repeat("0", 64))...); code != exitUnknown || !strings.Contains(stderr, "no bundle that is kept has revision") {
 		t.Errorf("what cannot be done: %d %s", code, stderr)
+	}
+}
+
+// What is held back ends --once with 1: the log says which revision and why, and what is written stays as it
+// is until that is accepted.
+func TestPublishOnceEndsWithWhatIsHeldBack(t *testing.T) {
+	v := newVendor(t)
+	v.push("acme/app", "1.5.0")
+	publish := func(more string, order ...string) (int, string) {
+		args := []string{"publish", "--config", v.configurePublish(more), "--bundle-addr", "", "--out", v.path("out"), "--once"}
+		code, _, stderr := once(t, append(args, order...)...)
+		return code, stderr
+	}
+	if code, stderr := publish(""); code != exitYes {
+		t.Fatalf("%d\n%s", code, stderr)
+	}
+	first := v.read("out/default.tar.gz")
+	v.write("licenses/license.yaml", grants(">=1.5.0 <2.0.0"), 0o644)
+	var revision string
+	for range 2 { // also when it was held back before
+		code, stderr := publish("")
+		_, line, _ := strings.Cut(stderr, "bundle held back")
+		line, _, _ = strings.Cut(line, "\n")
+		_, revision, _ = strings.Cut(line, "revision=")
+		revision, _, _ = strings.Cut(revision, " ")
+		if code != exitNo || len(revision) != 64 || !strings.Contains(line, "bundle=default") || !strings.Contains(line, "more than max-loss") || !strings.Contains(line, "--accept "+revision) {
+			t.Fatalf("%d\n%s", code, stderr)
+		}
+		if !bytes.Equal(v.read("out/default.tar.gz"), first) {
+			t.Fatal("something else is written")
+		}
+	}
+	if code, stderr := publish("", "--accept", revision); code != exitYes {
+		t.Fatalf("accepted: %d\n%s", code, stderr)
+	}
+	if got := v.written("default"); got.Revision() != revision {
+		t.Errorf("accepted: revision %s, want %s", got.Revision(), revision)
+	}
+	// Where nothing was published before, nothing is written, and there is nothing to accept.
+	code, stderr := publish("bundles:\n  default: {}\n  plant-7: {customers: [umbrela]}\n")
+	if code != exitNo || !strings.Contains(stderr, "none of its customers exists: umbrela") || strings.Contains(stderr, "--accept") {
+		t.Errorf("of nobody: %d\n%s", code, stderr)
+	}
+	if _, err := os.Stat(v.path("out/plant-7.tar.gz")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("of nobody: %v", err)
 	}
 }
 

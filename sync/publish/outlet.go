@@ -264,8 +264,11 @@ func (o *outlet) hold(ctx context.Context, h *Held) error {
 	o.held = h
 	p.hold(o.Name, h)
 	p.metrics.count(o.Name, "held")
-	p.cfg.Logger.Warn("bundle held back; the previous one stays published. /healthz has the command that publishes it all the same",
-		"bundle", o.Name, "revision", h.Revision, "reason", h.Reason)
+	text := "bundle held back; the previous one stays published"
+	if h.Revision != "" {
+		text += ". To publish it all the same: pullgate publish --data DIR --accept " + h.Revision
+	}
+	p.cfg.Logger.Warn(text, "bundle", o.Name, "revision", h.Revision, "reason", h.Reason)
 	return h
 }
 
