@@ -74,6 +74,29 @@ func (x *Index) Revoke(revoked []Revocation, known *Index) ([]byte, error) {
 	return b.Bytes()
 }
 
+// Behind reports whether another index of the same repository knows of a way to a digest that it is revoked
+// from when it is not in r: Revoke would take it over.
+func (r Repo) Behind(known Repo) bool {
+	earlier := func(set, in SetID) bool {
+		if r.x.SetHash(set) == known.x.SetHash(in) {
+			return false
+		}
+		ways := known.x.Set(in)
+		return slices.ContainsFunc(r.x.Set(set), func(c Candidate) bool { return revokedAs(&c, ways) < c.RevokedAt })
+	}
+	for t := range r.Tags() {
+		if k, ok := known.Tag(t.Name); ok && k.Digest == t.Digest && earlier(t.Set, k.Set) {
+			return true
+		}
+	}
+	for n := range r.Nodes() {
+		if k, ok := known.Node(n.Digest); ok && earlier(n.Set, k.Set) {
+			return true
+		}
+	}
+	return false
+}
+
 // revoking is what is revoked in one repository.
 type revoking struct {
 	at    map[Digest]int64 // nil: nothing

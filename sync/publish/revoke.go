@@ -62,7 +62,7 @@ func (o *outlet) refusedYet() []string {
 	if r == nil || o.current == nil {
 		return nil
 	}
-	t, err := o.notYet(r.set, r.keys)
+	t, err := o.notYet(r.set, r.keys, nil)
 	if err != nil {
 		o.publisher.cfg.Logger.Error("what is taken back of the sources that are refused cannot be told", "bundle", o.Name, "error", err)
 		return nil
@@ -113,8 +113,9 @@ const (
 	keysPath      = "pullgate/keys/data.json"
 )
 
-// notYet is what a set takes back that the published bundle still has.
-func (o *outlet) notYet(set *license.Set, keys bool) (*takenBack, error) {
+// notYet is what a set takes back that the published bundle still has. What only revoked digests reach is
+// known of the draft, the bundle that is not published, or nil.
+func (o *outlet) notYet(set *license.Set, keys bool, draft *bundle.Bundle) (*takenBack, error) {
 	t := &takenBack{customers: map[string]*bundle.CustomerRevocation{}}
 	say := func(what bundle.Tombstone) { t.what = append(t.what, what.Target()) }
 	if err := t.ofCustomers(o.current, set, o.publisher.cfg.Clock().Unix(), say); err != nil {
@@ -125,7 +126,7 @@ func (o *outlet) notYet(set *license.Set, keys bool) (*takenBack, error) {
 			return nil, err
 		}
 	}
-	if err := t.ofDigests(o.current, set, say); err != nil {
+	if err := t.ofDigests(o.current, draft, set, say); err != nil {
 		return nil, err
 	}
 	slices.Sort(t.what)
@@ -210,7 +211,7 @@ func (t *takenBack) ofKeys(b *bundle.Bundle, set *license.Set, say func(bundle.T
 	return nil
 }
 
-func (t *takenBack) ofDigests(b *bundle.Bundle, set *license.Set, say func(bundle.Tombstone)) error {
+func (t *takenBack) ofDigests(b, draft *bundle.Bundle, set *license.Set, say func(bundle.Tombstone)) error {
 	if !slices.ContainsFunc(set.Registries, func(r license.Registry) bool { return len(r.RevokedDigests) > 0 }) {
 		return nil
 	}
@@ -218,20 +219,39 @@ func (t *takenBack) ofDigests(b *bundle.Bundle, set *license.Set, say func(bundl
 	if err != nil {
 		return err
 	}
+	known, err := indexOf(draft)
+	if err != nil {
+		return err
+	}
 	for i := range set.Registries {
 		r := &set.Registries[i]
+		of, fresh := map[string][]index.Revocation{}, map[string]bool{} // by repository; in which one is not revoked yet
 		for _, d := range r.RevokedDigests {
 			repo, _ := x.Repository(r.ID, d.Repository)
 			var digest index.Digest
 			if _, err := hex.Decode(digest[:], []byte(strings.TrimPrefix(d.Digest, "sha256:"))); err != nil {
 				return err
 			}
+			of[d.Repository] = append(of[d.Repository], index.Revocation{Registry: r.ID, Repository: d.Repository, Digest: digest, At: d.At})
 			node, ok := repo.Node(digest)
-			if !ok || !slices.ContainsFunc(x.Set(node.Set), func(c index.Candidate) bool { return c.RevokedAt > d.At }) {
-				continue
+			if ok && slices.ContainsFunc(x.Set(node.Set), func(c index.Candidate) bool { return c.RevokedAt > d.At }) {
+				fresh[d.Repository] = true
+				say(bundle.Tombstone{Kind: bundle.TombstoneDigest, Registry: r.ID, Repository: d.Repository, Digest: d.Digest})
 			}
-			t.digests = append(t.digests, index.Revocation{Registry: r.ID, Repository: d.Repository, Digest: digest, At: d.At})
-			say(bundle.Tombstone{Kind: bundle.TombstoneDigest, Registry: r.ID, Repository: d.Repository, Digest: d.Digest})
+		}
+		for name, revoked := range of {
+			if !fresh[name] { // they were revoked when it was not known what they reach
+				was, _ := x.Repository(r.ID, name)
+				var is index.Repo
+				if known != nil {
+					is, _ = known.Repository(r.ID, name)
+				}
+				if !was.Behind(is) {
+					continue
+				}
+				t.what = append(t.what, fmt.Sprintf("what only revoked digests reach of %s in registry %s", name, r.ID))
+			}
+			t.digests = append(t.digests, revoked...)
 		}
 	}
 	return nil
@@ -249,7 +269,7 @@ func (o *outlet) revoke(ctx context.Context, draft *bundle.Bundle, now time.Time
 	if set == nil || o.current == nil || o.pinned != "" { // a rollback holds back revocations, too
 		return false, nil
 	}
-	t, err := o.notYet(set, keys)
+	t, err := o.notYet(set, keys, draft)
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("bundle %s: what is revoked: %w", o.Name, err)
@@ -310,14 +330,20 @@ func (t *takenBack) apply(content *bundle.Content, published, draft *bundle.Bund
 	if err != nil {
 		return err
 	}
-	var known *index.Index
-	if draft != nil {
-		if known, err = index.Open(draft.File(bundle.IndexPath)); err != nil {
-			return err
-		}
+	known, err := indexOf(draft)
+	if err != nil {
+		return err
 	}
 	content.Files[bundle.IndexPath], err = x.Revoke(t.digests, known)
 	return err
+}
+
+// indexOf is the index of a bundle, nil of nil.
+func indexOf(b *bundle.Bundle) (*index.Index, error) {
+	if b == nil {
+		return nil, nil
+	}
+	return index.Open(b.File(bundle.IndexPath))
 }
 
 // waiting are revocations that wait, of which bundle that is published.
