@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"sync"
@@ -80,7 +81,32 @@ func (c *crawls) takeBack(ctx context.Context, stated *license.Set, keys bool) e
 		pending.Set = pending.Set.Revoked(stated, keys)
 		c.pending = &pending
 	}
+	if c.side.publisher.Set() == nil {
+		c.recall(ctx, stated)
+	}
 	return c.side.publisher.SetRefused(ctx, stated, keys)
+}
+
+// recall gives the publisher what was kept of the registries in which a set revokes digests. Before there is
+// a good set nobody reads them, and what only a revoked digest reaches is to be revoked with it. It is called
+// with mu held.
+func (c *crawls) recall(ctx context.Context, stated *license.Set) {
+	for i := range stated.Registries {
+		r := &stated.Registries[i]
+		if len(r.RevokedDigests) == 0 || c.known[r.ID] {
+			continue
+		}
+		last, err := catalog.Last(catalogDir(c.side.cfg.Data), r.ID)
+		if errors.Is(err, catalog.ErrNoCatalog) {
+			continue
+		}
+		if err == nil {
+			err = c.side.publisher.SetCatalog(ctx, r.ID, last)
+		}
+		if err != nil {
+			c.side.log.Error("what only revoked digests reach is not known: the kept catalog is not used", "registry", r.ID, "error", err)
+		}
+	}
 }
 
 func (c *crawls) complete(set *license.Set) bool {

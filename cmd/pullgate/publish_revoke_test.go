@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -136,6 +137,68 @@ func TestPendingSetDoesNotGiveAgain(t *testing.T) {
 	}
 	if !p.says("bundle default: revoked all the same: customer acme")() {
 		t.Error("health does not tell of the ban any more")
+	}
+}
+
+// A digest that is revoked in files with mistakes, while no publisher runs, is refused by the sidecars when one
+// starts, and with it what only it reaches: at once where the registry was kept, else when it has been read, also
+// while what else the mended files say is held back.
+func TestRevokedDigestTakesWhatOnlyItReaches(t *testing.T) {
+	for _, kept := range []bool{true, false} {
+		t.Run(fmt.Sprintf("the registry was kept: %t", kept), func(t *testing.T) {
+			v := newVendor(t)
+			v.push("acme/app", "1.5.0")
+			p := v.publish("")
+			p.await("ready", 20*time.Second, p.ready)
+			p.stop()
+			digest := fmt.Sprintf("sha256:%x", sha256.Sum256(v.fromRegistry("/v2/acme/app/manifests/1.5.0")))
+			gate := make(chan struct{})
+			v.front.misbehave(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case <-gate:
+					v.front.pass.ServeHTTP(w, r)
+				case <-r.Context().Done():
+				}
+			})
+			if !kept {
+				v.must(os.RemoveAll(v.path("publisher/catalog")))
+			}
+			vendorFile := string(v.read("licenses/vendor.yaml"))
+			v.write("licenses/vendor.yaml", strings.Replace(vendorFile, "id: main\n", "id: main\nrevoked_digests: [{repository: acme/app, digest: \""+digest+"\", at: 2026-01-01T00:00:00Z}]\n", 1), 0o644)
+			v.write("licenses/broken.yaml", "kind: Customer\nid: mill\nnmae: x\n", 0o644)
+			p = v.publish("crawl_every: 1s\n")
+			p.await("told", 20*time.Second, p.says("bundle default: revoked all the same: digest "+digest))
+			s := v.follow(p, "sidecar", "")
+			s.awaitReady()
+			blob := func(text string) int {
+				return s.ask(v.key, http.MethodGet, fmt.Sprintf("/v2/acme/app/blobs/sha256:%x", sha256.Sum256([]byte(text)))).Status
+			}
+			own := func() int { return blob("layer of 1.5.0") }
+			for reference, want := range map[string]int{"1.5.0": http.StatusForbidden, digest: http.StatusForbidden, "1.4.0": http.StatusOK} {
+				if a := s.pull(reference); a.Status != want {
+					t.Errorf("%s: %+v", reference, a)
+				}
+			}
+			if !kept {
+				if got := own(); got != http.StatusOK {
+					t.Errorf("the layer: %d before it is known what it belongs to", got)
+				}
+				v.must(os.Remove(v.path("licenses/broken.yaml")))
+				v.write("licenses/license.yaml", grants(">=1.5.0 <2.0.0"), 0o644)
+				close(gate)
+				p.await("held back", 20*time.Second, p.says("--accept "))
+				s.await("the layer is refused", 20*time.Second, func() bool { return own() == http.StatusForbidden })
+			}
+			if got := own(); got != http.StatusForbidden {
+				t.Errorf("the layer: %d", got)
+			}
+			if got := blob("layer of 1.4.0"); got != http.StatusOK {
+				t.Errorf("the layer of the other image: %d", got)
+			}
+			if got := blob(`{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}`); got != http.StatusOK {
+				t.Errorf("what both images have: %d", got)
+			}
+		})
 	}
 }
 

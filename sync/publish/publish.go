@@ -213,14 +213,15 @@ func (p *Publisher) take(ctx context.Context, set *license.Set, rules map[string
 	return err
 }
 
-// SetCatalog takes what is known of a registry and publishes, unless there are no licenses yet. What
+// SetCatalog takes what is known of a registry and publishes, unless there are no licenses yet; of
+// a set that was refused (SetRefused) what it takes back. What
 // c holds must not change any more; a Repository that is the same as before is not compiled again.
 func (p *Publisher) SetCatalog(ctx context.Context, registry string, c *catalog.Catalog) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old, had := p.catalogs[registry]
 	p.catalogs[registry] = c
-	if p.set == nil {
+	if p.set == nil && p.refused == nil {
 		return nil
 	}
 	delivered, err := p.publish(ctx, false)

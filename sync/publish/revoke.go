@@ -114,8 +114,8 @@ const (
 )
 
 // notYet is what a set takes back that the published bundle still has. What only revoked digests reach is
-// known of the draft, the bundle that is not published, or nil.
-func (o *outlet) notYet(set *license.Set, keys bool, draft *bundle.Bundle) (*takenBack, error) {
+// as known, an index of the same repositories, says, or nil.
+func (o *outlet) notYet(set *license.Set, keys bool, known *index.Index) (*takenBack, error) {
 	t := &takenBack{customers: map[string]*bundle.CustomerRevocation{}}
 	say := func(what bundle.Tombstone) { t.what = append(t.what, what.Target()) }
 	if err := t.ofCustomers(o.current, set, o.publisher.cfg.Clock().Unix(), say); err != nil {
@@ -126,7 +126,7 @@ func (o *outlet) notYet(set *license.Set, keys bool, draft *bundle.Bundle) (*tak
 			return nil, err
 		}
 	}
-	if err := t.ofDigests(o.current, draft, set, say); err != nil {
+	if err := t.ofDigests(o.current, known, set, say); err != nil {
 		return nil, err
 	}
 	slices.Sort(t.what)
@@ -211,15 +211,11 @@ func (t *takenBack) ofKeys(b *bundle.Bundle, set *license.Set, say func(bundle.T
 	return nil
 }
 
-func (t *takenBack) ofDigests(b, draft *bundle.Bundle, set *license.Set, say func(bundle.Tombstone)) error {
+func (t *takenBack) ofDigests(b *bundle.Bundle, known *index.Index, set *license.Set, say func(bundle.Tombstone)) error {
 	if !slices.ContainsFunc(set.Registries, func(r license.Registry) bool { return len(r.RevokedDigests) > 0 }) {
 		return nil
 	}
 	x, err := index.Open(b.File(bundle.IndexPath))
-	if err != nil {
-		return err
-	}
-	known, err := indexOf(draft)
 	if err != nil {
 		return err
 	}
@@ -258,8 +254,8 @@ func (t *takenBack) ofDigests(b, draft *bundle.Bundle, set *license.Set, say fun
 }
 
 // revoke publishes what the sources take back in so many words, of what is published otherwise: what else
-// they say is held back, or refused. What only a revoked digest reaches it learns from the draft, the
-// bundle that is not published, or nil. It reports whether anything was delivered.
+// they say is held back, or refused; the draft is the bundle that is not published, or nil. It reports
+// whether anything was delivered.
 func (o *outlet) revoke(ctx context.Context, draft *bundle.Bundle, now time.Time) (bool, error) {
 	p := o.publisher
 	set, keys := p.set, true
@@ -269,7 +265,11 @@ func (o *outlet) revoke(ctx context.Context, draft *bundle.Bundle, now time.Time
 	if set == nil || o.current == nil || o.pinned != "" { // a rollback holds back revocations, too
 		return false, nil
 	}
-	t, err := o.notYet(set, keys, draft)
+	known, err := o.reached(draft, set)
+	if err != nil { // the digests themselves do not wait for that
+		p.cfg.Logger.Error("what only revoked digests reach is not known", "bundle", o.Name, "error", err)
+	}
+	t, err := o.notYet(set, keys, known)
 	switch {
 	case err != nil:
 		return false, fmt.Errorf("bundle %s: what is revoked: %w", o.Name, err)
@@ -280,7 +280,7 @@ func (o *outlet) revoke(ctx context.Context, draft *bundle.Bundle, now time.Time
 		return false, nil // it was asked about
 	}
 	content := o.content(o.current, max(o.serial+1, now.Unix()), now)
-	if err := t.apply(content, o.current, draft); err != nil {
+	if err := t.apply(content, o.current, known); err != nil {
 		return false, fmt.Errorf("bundle %s: what is revoked: %w", o.Name, err)
 	}
 	issue, err := sign(content, o.Local, p.cfg.Signer, p.cfg.Ring)
@@ -306,7 +306,7 @@ func (o *outlet) revoke(ctx context.Context, draft *bundle.Bundle, now time.Time
 }
 
 // apply changes the content of a published bundle.
-func (t *takenBack) apply(content *bundle.Content, published, draft *bundle.Bundle) (err error) {
+func (t *takenBack) apply(content *bundle.Content, published *bundle.Bundle, known *index.Index) (err error) {
 	var customers []bundle.Member
 	for id, r := range t.customers {
 		text, err := r.Apply(published.Object(customersPath).Get(id))
@@ -330,20 +330,8 @@ func (t *takenBack) apply(content *bundle.Content, published, draft *bundle.Bund
 	if err != nil {
 		return err
 	}
-	known, err := indexOf(draft)
-	if err != nil {
-		return err
-	}
 	content.Files[bundle.IndexPath], err = x.Revoke(t.digests, known)
 	return err
-}
-
-// indexOf is the index of a bundle, nil of nil.
-func indexOf(b *bundle.Bundle) (*index.Index, error) {
-	if b == nil {
-		return nil, nil
-	}
-	return index.Open(b.File(bundle.IndexPath))
 }
 
 // waiting are revocations that wait, of which bundle that is published.

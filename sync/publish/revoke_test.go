@@ -516,7 +516,7 @@ func TestRevocationOfARefusedSetIsToldWhenWhatWaitedIsPublished(t *testing.T) {
 		cfg := p.cfg
 		cfg.Registerer = nil
 		second := New(cfg)
-		if err := second.Restore(t.Context(), nil); err != nil {
+		if err := errors.Join(second.Restore(t.Context(), nil), second.SetCatalog(t.Context(), "main", imagesOf("1.0.0", "1.1.0"))); err != nil {
 			t.Fatal(err)
 		}
 		if !before {
@@ -528,7 +528,7 @@ func TestRevocationOfARefusedSetIsToldWhenWhatWaitedIsPublished(t *testing.T) {
 		}
 		e.refuse = nil
 		waited := vendorFiles(t, "ends: 2099-12-31", "ends: 2199-12-31").Revoked(stated, false)
-		if err := errors.Join(second.SetCatalog(t.Context(), "main", imagesOf("1.0.0", "1.1.0")), second.SetPending(t.Context(), waited, nil, time.Time{})); err != nil {
+		if err := second.SetPending(t.Context(), waited, nil, time.Time{}); err != nil {
 			t.Fatal(err)
 		}
 		issued := map[bool]int{true: 4, false: 3}[before]
@@ -569,36 +569,4 @@ func TestWhatIsNotTakenBackIsNotTold(t *testing.T) {
 	if alike(t, e.last(t, 2), compiledOf(t, vendorFiles(t), later)); len(p.Revoked()) != 0 {
 		t.Errorf("told: %+v", p.Revoked())
 	}
-}
-
-// A digest that is revoked of files that are refused before the registry is known is revoked by itself.
-// What only it reaches follows as soon as that is known, also while the mended files are held back.
-func TestWhatARevokedDigestReachesFollowsWhenItIsKnown(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "default")
-	p, e, _ := heldVendor(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
-	cfg := p.cfg
-	cfg.Registerer = nil
-	second := New(cfg)
-	if err := errors.Join(second.Restore(t.Context(), nil), second.SetRefused(t.Context(), vendorFiles(t, indexRevoked...), false)); err != nil {
-		t.Fatal(err)
-	}
-	both := imagesOf("1.0.0", "1.1.0")
-	want := candidates(t, compiledOf(t, vendorFiles(t, indexRevoked...), both))
-	if got := e.last(t, 3); revokedIn(t, got, "1.1.0") == license.Never || candidates(t, got) == want {
-		t.Fatal("the digest is not revoked, or all is already")
-	}
-	if err := errors.Join(second.SetCatalog(t.Context(), "main", both), second.SetLicenses(t.Context(), vendorFiles(t, slices.Concat(loss, indexRevoked)...), nil)); err != nil || len(second.Held()) != 1 {
-		t.Fatal(err, second.Held())
-	}
-	if got := candidates(t, e.last(t, 4)); got != want {
-		t.Errorf("index:\n%s\nwant\n%s", got, want)
-	}
-	if r := second.Revoked(); len(r) != 1 || !slices.Equal(r[0].What, []string{everyRevoked4[1], "what only revoked digests reach of acme/app in registry main"}) {
-		t.Errorf("told: %+v", r)
-	}
-	// That is all of it, also when the registry has more.
-	if err := errors.Join(second.SetCatalog(t.Context(), "main", imagesOf("1.0.0", "1.1.0", "1.2.0")), second.SetLicenses(t.Context(), vendorFiles(t, slices.Concat([]string{`">=1.0.0"`, `">=3.0.0"`}, indexRevoked)...), nil)); err != nil {
-		t.Fatal(err)
-	}
-	e.last(t, 4)
 }
