@@ -16,8 +16,9 @@ type Revocation struct {
 
 // Revoke makes the index in which some digests are revoked: every way to them, and every tag at them.
 // What only they reach an index does not say. Where known, another index of the same repositories in
-// which they are revoked, has it, it is revoked there from when known says; known may be nil. What is
-// not in the index is not revoked, and what is revoked earlier stays so.
+// which they are revoked, has it, it is revoked there from when known says, but for ways by a tag that is at
+// something that known does not know by it; known may be nil. What is not in the index is not revoked, and
+// what is revoked earlier stays so.
 func (x *Index) Revoke(revoked []Revocation, known *Index) ([]byte, error) {
 	var b Builder
 	for i := range x.count(secProducts) {
@@ -56,6 +57,7 @@ func (x *Index) Revoke(revoked []Revocation, known *Index) ([]byte, error) {
 			out.Facts = of.facts(out.Facts)
 			if known != nil {
 				of.known, _ = known.Repository(out.Registry, out.Name)
+				of.unseen = r.unseen(of.known)
 			}
 		}
 		for t := range r.Tags() {
@@ -77,12 +79,13 @@ func (x *Index) Revoke(revoked []Revocation, known *Index) ([]byte, error) {
 // Behind reports whether another index of the same repository knows of a way to a digest that it is revoked
 // from when it is not in r: Revoke would take it over.
 func (r Repo) Behind(known Repo) bool {
+	unseen := r.unseen(known)
 	earlier := func(set, in SetID) bool {
 		if r.x.SetHash(set) == known.x.SetHash(in) {
 			return false
 		}
 		ways := known.x.Set(in)
-		return slices.ContainsFunc(r.x.Set(set), func(c Candidate) bool { return revokedAs(&c, ways) < c.RevokedAt })
+		return slices.ContainsFunc(r.x.Set(set), func(c Candidate) bool { return !unseen[c.Tag] && revokedAs(&c, ways) < c.RevokedAt })
 	}
 	for t := range r.Tags() {
 		if k, ok := known.Tag(t.Name); ok && k.Digest == t.Digest && earlier(t.Set, k.Set) {
@@ -97,11 +100,26 @@ func (r Repo) Behind(known Repo) bool {
 	return false
 }
 
+// unseen are the tags that are at what another index of the same repository does not know by them: it is older,
+// or has lost that. A digest that it says is reached by such a tag through revoked ones alone may be reached
+// through the one that it does not know, too.
+func (r Repo) unseen(known Repo) map[string]bool {
+	out := map[string]bool{}
+	for t := range r.Tags() {
+		k, ok := known.Node(t.Digest)
+		if !ok || !slices.ContainsFunc(known.x.Set(k.Set), func(c Candidate) bool { return c.Tag == t.Name }) {
+			out[t.Name] = true
+		}
+	}
+	return out
+}
+
 // revoking is what is revoked in one repository.
 type revoking struct {
-	at    map[Digest]int64 // nil: nothing
-	known Repo
-	set   func(SetID) []Candidate
+	at     map[Digest]int64 // nil: nothing
+	known  Repo
+	unseen map[string]bool // tags by which known does not count
+	set    func(SetID) []Candidate
 }
 
 // facts is the content hash of a repository after it.
@@ -149,7 +167,10 @@ func (r *revoking) limit(set []Candidate, d Digest, known []Candidate) []Candida
 	}
 	out, changed := set, false
 	for i := range set {
-		at := min(own, revokedAs(&set[i], known))
+		at := own
+		if !r.unseen[set[i].Tag] {
+			at = min(at, revokedAs(&set[i], known))
+		}
 		if at >= set[i].RevokedAt {
 			continue
 		}

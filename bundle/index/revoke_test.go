@@ -24,9 +24,10 @@ func (r Repo) alike(o Repo) bool {
 }
 
 // TestBehindIsWhatRevokeTakesOver: a repository is behind another index exactly if Revoke takes something over
-// from that, and no more after it. Nothing is given back by it.
+// from that, and no more after it. Nothing is given back by it, and nothing taken by a tag that is at what the
+// other does not know by that tag.
 func TestBehindIsWhatRevokeTakesOver(t *testing.T) {
-	behind := 0
+	behind, unseen := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
 		c, other := contents().Draw(rt, "content"), &content{}
 		revoked := rapid.SampledFrom([]int64{Never, Always, 0, 1, 2})
@@ -77,12 +78,77 @@ func TestBehindIsWhatRevokeTakesOver(t *testing.T) {
 			if was.Behind(knows) {
 				behind++
 			}
+			for _, n := range r.Nodes {
+				had, has := first(was.Node(n.Digest)), first(is.Node(n.Digest))
+				for i, c := range y.Set(has.Set) {
+					at, tagged := was.Tag(c.Tag)
+					if !tagged || knownBy(knows, at.Digest, c.Tag) {
+						continue
+					}
+					unseen++
+					if c.RevokedAt != x.Set(had.Set)[i].RevokedAt {
+						rt.Fatalf("%s %s: revoked by the tag %q, which is at what the other does not know", r.Registry, r.Name, c.Tag)
+					}
+				}
+			}
 		}
 	})
-	if behind < 10 {
-		t.Errorf("the indexes were too poor: %d repositories are behind", behind)
+	if behind < 10 || unseen < 10 {
+		t.Errorf("the indexes were too poor: %d repositories are behind, %d ways are by tags at what is not known", behind, unseen)
 	}
 	if (Repo{}).Behind(Repo{}) {
 		t.Error("no repository is behind")
+	}
+}
+
+// knownBy says whether a repository has a digest by a tag.
+func knownBy(r Repo, d Digest, tag string) bool {
+	n, ok := r.Node(d)
+	return ok && slices.ContainsFunc(r.x.Set(n.Set), func(c Candidate) bool { return c.Tag == tag })
+}
+
+// TestRevokeTakesNothingOverByATagThatHasMoved: of two images with one base an older index knows the first, which
+// is revoked there, and the tag is at the second: the base stays, unless the index knows the second by that tag.
+func TestRevokeTakesNothingOverByATagThatHasMoved(t *testing.T) {
+	way := func(tag string, at int64) []Candidate {
+		c := candidate("1.4.0")
+		c.Tag, c.RevokedAt = tag, at
+		return []Candidate{c}
+	}
+	repo := func(tagged string, nodes ...Node) *content {
+		tags := []Tag{{Name: "1.4", Digest: digest(tagged)}}
+		return &content{repos: []Repository{{Registry: "main", Name: "acme/app", Tags: tags, Nodes: nodes}}}
+	}
+	node := func(name string, ways []Candidate) Node {
+		return Node{Digest: digest(name), Kind: Manifest, Candidates: ways}
+	}
+	published := repo("second", node("first", way("1.4", Never)), node("second", way("1.4", Never)), node("base", way("1.4", Never)))
+	for name, c := range map[string]struct {
+		known *content
+		base  int64
+	}{
+		"older":                        {repo("first", node("first", way("1.4", 5)), node("base", way("1.4", 5))), Never},
+		"it has it by another tag":     {repo("first", node("first", way("1.4", 5)), node("second", way("1.4.0", Never)), node("base", append(way("1.4", 5), way("1.4.0", Never)...))), Never},
+		"it has both, both revoked":    {repo("second", node("first", way("1.4", 5)), node("second", way("1.4", 6)), node("base", append(way("1.4", 5), way("1.4", 6)...))), 6},
+		"it has both, one not revoked": {repo("second", node("first", way("1.4", 5)), node("second", way("1.4", Never)), node("base", append(way("1.4", 5), way("1.4", Never)...))), Never},
+	} {
+		x, known := published.open(t), c.known.open(t)
+		text, err := x.Revoke([]Revocation{{Registry: "main", Repository: "acme/app", Digest: digest("first"), At: 5}}, known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := Open(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := first(y.Repository("main", "acme/app"))
+		for of, want := range map[string]int64{"first": 5, "base": c.base} {
+			if got := y.Set(first(r.Node(digest(of))).Set)[0].RevokedAt; got != want {
+				t.Errorf("%s: %s is revoked at %d, want %d", name, of, got, want)
+			}
+		}
+		if behind := first(x.Repository("main", "acme/app")).Behind(first(known.Repository("main", "acme/app"))); name == "older" && behind {
+			t.Errorf("%s: behind", name)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package publish
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -130,4 +131,97 @@ func ways(x *index.Index) string {
 		say(fmt.Sprintf("%x", n.Digest[:4]), n.Set)
 	}
 	return out.String()
+}
+
+// movedTag is a catalog with a tag at an image; the second one it moved to from the first, of which it has the
+// first layer.
+func movedTag(second, history bool) *catalog.Catalog {
+	c := tagged("1.1.0")
+	r := c.Repositories["acme/app"]
+	image := func(name string) {
+		r.Manifests[catalog.DigestOf(name)] = &catalog.Manifest{
+			MediaType: "application/vnd.oci.image.manifest.v1+json", Created: catalog.Always, Layers: []string{catalog.DigestOf("base"), catalog.DigestOf("layer of " + name)},
+		}
+	}
+	if !second || history {
+		image("1.1.0")
+	}
+	if second {
+		image("second")
+		r.Tags["1.1.0"] = catalog.Tag{Digest: catalog.DigestOf("second"), Seen: catalog.Always}
+	}
+	if second && history {
+		r.History = map[string][]catalog.Past{"1.1.0": {{Digest: catalog.DigestOf("1.1.0"), Until: 4000000000}}}
+	}
+	return c
+}
+
+// A catalog that was kept before a tag moved does not say what the image shares that the tag is at now: that stays
+// allowed. What only the revoked image has follows when the registry has been read.
+func TestCatalogThatIsOlderThanTheBundleTakesNothingOfMovedTags(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	p, e := newPublisher(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+	now := movedTag(true, true)
+	if err := errors.Join(p.SetCatalog(t.Context(), "main", now), p.SetLicenses(t.Context(), vendorFiles(t), nil)); err != nil {
+		t.Fatal(err)
+	}
+	cfg := p.cfg
+	cfg.Registerer = nil
+	second := New(cfg)
+	if err := errors.Join(second.Restore(t.Context(), nil), second.SetCatalog(t.Context(), "main", movedTag(false, false)), second.SetRefused(t.Context(), vendorFiles(t, indexRevoked...), false)); err != nil {
+		t.Fatal(err)
+	}
+	got := e.last(t, 3)
+	for name, want := range map[string]bool{"1.1.0": true, "second": false, "base": false, "layer of second": false} {
+		if revoked := allRevoked(t, got, name); revoked != want {
+			t.Errorf("%s: revoked: %t", name, revoked)
+		}
+	}
+	if err := second.SetCatalog(t.Context(), "main", now); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := candidates(t, e.last(t, 4)), candidates(t, compiledOf(t, vendorFiles(t, indexRevoked...), now)); got != want {
+		t.Errorf("with the registry read:\n%s\nwant\n%s", got, want)
+	}
+}
+
+// A draft in which a tag has moved to a digest that is revoked takes nothing of what is published, which has the
+// tag where it was, also when the registry has forgotten that.
+func TestDraftWithAMovedTagTakesNothingThatIsPublished(t *testing.T) {
+	for _, history := range []bool{true, false} {
+		p, e := newPublisher(t, func(c *Config) { c.Bundles[0].Approve = carefully })
+		if err := errors.Join(p.SetCatalog(t.Context(), "main", movedTag(false, false)), p.SetLicenses(t.Context(), vendorFiles(t), nil)); err != nil {
+			t.Fatal(err)
+		}
+		before := candidates(t, e.last(t, 1))
+		revoked := strings.ReplaceAll(indexRevoked[1], catalog.DigestOf("1.1.0"), catalog.DigestOf("second"))
+		if err := p.SetLicenses(t.Context(), vendorFiles(t, slices.Concat(loss, []string{indexRevoked[0], revoked})...), nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.SetCatalog(t.Context(), "main", movedTag(true, history)); err != nil || len(p.Held()) != 1 {
+			t.Fatal(err, p.Held())
+		}
+		if got := candidates(t, e.got[len(e.got)-1]); got != before {
+			t.Errorf("history: %t:\n%s\nwas\n%s\ntold: %+v", history, got, before, p.Revoked())
+		}
+	}
+}
+
+// allRevoked says whether every way to the digest of a name is revoked.
+func allRevoked(t *testing.T, b *bundle.Bundle, name string) bool {
+	t.Helper()
+	x, err := index.Open(b.File(bundle.IndexPath))
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := hex.DecodeString(strings.TrimPrefix(catalog.DigestOf(name), "sha256:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, _ := x.Repository("main", "acme/app")
+	n, ok := r.Node(index.Digest(digest))
+	if !ok {
+		t.Fatalf("no %s", name)
+	}
+	return !slices.ContainsFunc(x.Set(n.Set), func(c index.Candidate) bool { return c.RevokedAt == license.Never })
 }
