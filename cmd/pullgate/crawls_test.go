@@ -244,61 +244,75 @@ func TestJitter(t *testing.T) {
 	}
 }
 
+// handedOver is what a publisher has delivered last, and why it cannot any more.
+type handedOver struct {
+	last    *bundle.Bundle
+	refuses error
+}
+
+// vendorSet is a set of license files with one customer; change edits the text.
+func vendorSet(t *testing.T, change ...string) *license.Set {
+	t.Helper()
+	text := "kind: Registry\nid: main\nhosts: [registry.example]\nupstream: https://upstream.example\n---\nkind: Product\nid: app\nrepositories: [acme/app]\n" +
+		"---\nkind: Customer\nid: acme\nstatus: active\n---\n" + grants(">=1.0.0")
+	set, err := license.Parse(map[string][]byte{"a.yaml": []byte(strings.NewReplacer(change...).Replace(text))})
+	must(t, err)
+	return set
+}
+
+// startedAgain is a publisher that starts again after it has published vendorSet, and the registry as it was read.
+func startedAgain(t *testing.T) (*compileSide, *handedOver, *catalog.Catalog) {
+	t.Helper()
+	dir, to := t.TempDir(), &handedOver{}
+	key, err := bundle.GenerateKey()
+	must(t, err)
+	signer, err := bundle.NewSigner(key)
+	must(t, err)
+	ring, err := bundle.NewKeyRing(signer.Public())
+	must(t, err)
+	cfg := publish.Config{Signer: signer, Ring: ring, Bundles: []publish.Bundle{{
+		History: &publish.History{Dir: dir},
+		Deliver: func(_ context.Context, issue *publish.Issue) error {
+			if to.refuses == nil {
+				to.last = issue.Bundle
+			}
+			return to.refuses
+		},
+	}}}
+	read := &catalog.Catalog{Registry: "main", Repositories: map[string]*catalog.Repository{}}
+	earlier := publish.New(cfg)
+	must(t, errors.Join(earlier.SetCatalog(t.Context(), "main", read), earlier.SetLicenses(t.Context(), vendorSet(t), nil)))
+
+	side := &compileSide{publisher: publish.New(cfg), process: &process{
+		status: newStatus(time.Now, prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler), cfg: &settings{Data: t.TempDir(), publish: &publishSettings{}},
+	}}
+	side.crawls = newCrawls(side)
+	must(t, side.publisher.Restore(t.Context(), nil))
+	return side, to, read
+}
+
 // A set that is refused, as when it cannot be handed over, is published when the registry is read again,
 // with what a later set takes back that has mistakes; health goes on telling of those.
 func TestRefusedPendingSetDoesNotGiveAgain(t *testing.T) {
 	for _, first := range []string{"what waits is refused", "a mistake"} {
 		t.Run(first, func(t *testing.T) {
-			dir := t.TempDir()
-			key, err := bundle.GenerateKey()
-			must(t, err)
-			signer, err := bundle.NewSigner(key)
-			must(t, err)
-			ring, err := bundle.NewKeyRing(signer.Public())
-			must(t, err)
-			var last *bundle.Bundle
-			var refuses error
-			cfg := publish.Config{Signer: signer, Ring: ring, Bundles: []publish.Bundle{{
-				History: &publish.History{Dir: dir},
-				Deliver: func(_ context.Context, issue *publish.Issue) error {
-					if refuses == nil {
-						last = issue.Bundle
-					}
-					return refuses
-				},
-			}}}
-			files := func(change ...string) *license.Set {
-				text := "kind: Registry\nid: main\nhosts: [registry.example]\nupstream: https://upstream.example\n---\nkind: Product\nid: app\nrepositories: [acme/app]\n" +
-					"---\nkind: Customer\nid: acme\nstatus: active\n---\n" + grants(">=1.0.0")
-				set, err := license.Parse(map[string][]byte{"a.yaml": []byte(strings.NewReplacer(change...).Replace(text))})
-				must(t, err)
-				return set
-			}
-			read := &catalog.Catalog{Registry: "main", Repositories: map[string]*catalog.Repository{}}
-			earlier := publish.New(cfg)
-			must(t, errors.Join(earlier.SetCatalog(t.Context(), "main", read), earlier.SetLicenses(t.Context(), files(), nil)))
-
-			side := &compileSide{publisher: publish.New(cfg), process: &process{
-				status: newStatus(time.Now, prometheus.NewRegistry()), log: slog.New(slog.DiscardHandler), cfg: &settings{publish: &publishSettings{}},
-			}}
-			side.crawls = newCrawls(side)
-			must(t, side.publisher.Restore(t.Context(), nil))
-			side.take(t.Context(), &source.Snapshot{Set: files(`">=1.0.0"`, `">=1.5.0"`)}, nil)
+			side, to, read := startedAgain(t)
+			side.take(t.Context(), &source.Snapshot{Set: vendorSet(t, `">=1.0.0"`, `">=1.5.0"`)}, nil)
 			if side.publisher.Set() != nil {
 				t.Fatal("it does not wait for the registry")
 			}
 			registryRead := func() { must(t, side.crawls.take(t.Context(), "main", read)) }
 			refused := func() {
-				refuses = errors.New("no room")
+				to.refuses = errors.New("no room")
 				registryRead()
-				refuses = nil
+				to.refuses = nil
 				if side.crawls.refused == "" {
 					t.Fatal("what waits is not refused")
 				}
 			}
 			mistake := func() {
-				side.take(t.Context(), nil, &source.Refused{Stated: files("status: active", "status: banned"), Err: errors.New("nmae")})
-				if !strings.Contains(string(last.Object("pullgate/customers/data.json").Get("acme")), `"banned":true`) {
+				side.take(t.Context(), nil, &source.Refused{Stated: vendorSet(t, "status: active", "status: banned"), Err: errors.New("nmae")})
+				if !strings.Contains(string(to.last.Object("pullgate/customers/data.json").Get("acme")), `"banned":true`) {
 					t.Fatal("the ban is not published")
 				}
 			}
@@ -310,7 +324,7 @@ func TestRefusedPendingSetDoesNotGiveAgain(t *testing.T) {
 				mistake()
 			}
 			registryRead()
-			if doc := string(last.Object("pullgate/customers/data.json").Get("acme")); !strings.Contains(doc, ">=1.5.0") || !strings.Contains(doc, `"banned":true`) {
+			if doc := string(to.last.Object("pullgate/customers/data.json").Get("acme")); !strings.Contains(doc, ">=1.5.0") || !strings.Contains(doc, `"banned":true`) {
 				t.Errorf("what waited is not published, or without the ban: %s", doc)
 			}
 			if side.status.licenses != "nmae" {
@@ -319,18 +333,36 @@ func TestRefusedPendingSetDoesNotGiveAgain(t *testing.T) {
 			if r := side.publisher.Revoked(); len(r) != 1 || !slices.Equal(r[0].What, []string{"customer acme"}) {
 				t.Errorf("told of what is revoked: %+v", r)
 			}
-			side.take(t.Context(), &source.Snapshot{Set: files("status: active", "status: banned")}, nil)
+			side.take(t.Context(), &source.Snapshot{Set: vendorSet(t, "status: active", "status: banned")}, nil)
 			if r := side.publisher.Revoked(); side.status.licenses != "" || len(r) != 0 {
 				t.Errorf("mended: health says %q, and of what is revoked %+v", side.status.licenses, r)
 			}
 			// What waits because it was refused itself is an edit like any other once it is published.
-			refuses = errors.New("no room")
-			side.take(t.Context(), &source.Snapshot{Set: files("ends: 2099", "status: {revoked: {at: 2026-01-01T00:00:00Z}}\nends: 2199")}, nil)
-			refuses = nil
+			to.refuses = errors.New("no room")
+			side.take(t.Context(), &source.Snapshot{Set: vendorSet(t, "ends: 2099", "status: {revoked: {at: 2026-01-01T00:00:00Z}}\nends: 2199")}, nil)
+			to.refuses = nil
 			registryRead()
-			if doc, r := string(last.Object("pullgate/customers/data.json").Get("acme")), side.publisher.Revoked(); side.status.licenses != "" || len(r) != 0 || strings.Contains(doc, `"revoked":"never"`) {
+			if doc, r := string(to.last.Object("pullgate/customers/data.json").Get("acme")), side.publisher.Revoked(); side.status.licenses != "" || len(r) != 0 || strings.Contains(doc, `"revoked":"never"`) {
 				t.Errorf("published: health says %q, and of what is revoked %+v; %s", side.status.licenses, r, doc)
 			}
 		})
+	}
+}
+
+// A registry has been read, and what waits for it is tried, also while what a later set takes back cannot be
+// handed over.
+func TestRegistryCountsAsReadWhileARevocationIsNotHandedOver(t *testing.T) {
+	side, to, read := startedAgain(t)
+	side.take(t.Context(), &source.Snapshot{Set: vendorSet(t, `">=1.0.0"`, `">=1.5.0"`)}, nil)
+	to.refuses = errors.New("no room")
+	side.take(t.Context(), nil, &source.Refused{Stated: vendorSet(t, "status: active", "status: banned"), Err: errors.New("nmae")})
+	must(t, side.crawls.take(t.Context(), "main", read))
+	if !side.crawls.isKnown("main") || side.crawls.refused == "" {
+		t.Fatalf("the registry is known: %t, why what waits is refused: %q", side.crawls.isKnown("main"), side.crawls.refused)
+	}
+	to.refuses = nil
+	must(t, side.crawls.take(t.Context(), "main", read))
+	if doc := string(to.last.Object("pullgate/customers/data.json").Get("acme")); side.publisher.Set() == nil || !strings.Contains(doc, ">=1.5.0") || !strings.Contains(doc, `"banned":true`) {
+		t.Errorf("what waited is not published, or without the ban: %s", doc)
 	}
 }

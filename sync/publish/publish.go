@@ -106,7 +106,7 @@ type Publisher struct {
 	catalogs map[string]*catalog.Catalog // by registry id
 	outlets  []*outlet
 	again    chan struct{} // a bundle was published: Run counts anew
-	refused  *refusal      // the last set that was refused, until one is not; nil: none
+	refused  *refusal      // the last set that was refused or has to wait, until one is published; nil: none
 
 	heldMu  sync.Mutex // guards the next three; never held for long
 	held    []Held
@@ -163,7 +163,8 @@ func (p *Publisher) Restore(ctx context.Context, newest map[string]Newest) error
 	return errors.Join(errs...)
 }
 
-// Begin publishes the sources that came while it stood by, if there are any.
+// Begin publishes the sources that came while it stood by, if there are any. What it cannot deliver of a set
+// that is only to revoke (SetRefused) is tried again, which is no error.
 func (p *Publisher) Begin(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,7 +173,13 @@ func (p *Publisher) Begin(ctx context.Context) error {
 		return nil
 	}
 	delivered, err := p.publish(ctx, false)
-	if err != nil && !delivered {
+	switch {
+	case err == nil || delivered:
+	case p.set == nil:
+		p.later()
+		p.cfg.Logger.Error("what the sources take back is not published yet", "error", err)
+		return nil
+	default:
 		p.set, p.rules = nil, nil // never good; the next edit may be
 	}
 	return err
@@ -214,7 +221,8 @@ func (p *Publisher) take(ctx context.Context, set *license.Set, rules map[string
 }
 
 // SetCatalog takes what is known of a registry and publishes, unless there are no licenses yet; of
-// a set that was refused (SetRefused) what it takes back. What
+// a set that was refused (SetRefused) what it takes back. Where there is only that, c is kept also when that
+// cannot be delivered: it is tried again, which is no error. What
 // c holds must not change any more; a Repository that is the same as before is not compiled again.
 func (p *Publisher) SetCatalog(ctx context.Context, registry string, c *catalog.Catalog) error {
 	p.mu.Lock()
@@ -227,6 +235,10 @@ func (p *Publisher) SetCatalog(ctx context.Context, registry string, c *catalog.
 	delivered, err := p.publish(ctx, false)
 	switch {
 	case err == nil || delivered:
+	case p.set == nil:
+		p.later()
+		p.cfg.Logger.Error("what the sources take back is not published yet", "registry", registry, "error", err)
+		return nil
 	case had:
 		p.catalogs[registry] = old
 	default:

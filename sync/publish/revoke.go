@@ -17,7 +17,7 @@ import (
 )
 
 // Revoked is what was taken back of a bundle although what else its sources say is not published: they
-// are held back, or refused.
+// are held back, refused, or wait for a registry.
 type Revoked struct {
 	Name  string
 	What  []string // "license acme-app of acme", sorted
@@ -27,8 +27,9 @@ type Revoked struct {
 }
 
 // SetRefused takes a set of licenses that is not to be published, because something is wrong with it or
-// beside it, for what it takes back in so many words: that is published all the same, as an edit of
-// what is published. With keys the keys that its customers do not have any more are taken back, too.
+// beside it, or not yet, because it waits for a registry (SetEdit then takes all of it), for what it takes
+// back in so many words: that is published all the same, as an edit of what is published. With keys the keys
+// that its customers do not have any more are taken back, too. What cannot be delivered is tried again.
 func (p *Publisher) SetRefused(ctx context.Context, stated *license.Set, keys bool) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,14 +43,19 @@ func (p *Publisher) SetRefused(ctx context.Context, stated *license.Set, keys bo
 		p.set = old
 		return err
 	}
-	if err != nil && !delivered { // nobody says it again: Run does
-		p.failed = true
-		p.wake()
+	if err != nil && !delivered {
+		p.later()
 	}
 	return err
 }
 
-// refusal is a set that is not to be published, for what it takes back: that is in the Publisher's set, too,
+// later has Run try again what could not be delivered: nobody says it again.
+func (p *Publisher) later() {
+	p.failed = true
+	p.wake()
+}
+
+// refusal is a set that is not to be published, or not yet, for what it takes back: that is in the Publisher's set, too,
 // where there is one. With keys also the keys that are not in it.
 type refusal struct {
 	set  *license.Set
@@ -64,7 +70,7 @@ func (o *outlet) refusedYet() []string {
 	}
 	t, err := o.notYet(r.set, r.keys, nil)
 	if err != nil {
-		o.publisher.cfg.Logger.Error("what is taken back of the sources that are refused cannot be told", "bundle", o.Name, "error", err)
+		o.publisher.cfg.Logger.Error("what is taken back of sources that are not published cannot be told", "bundle", o.Name, "error", err)
 		return nil
 	}
 	return t.what
@@ -362,7 +368,7 @@ func (o *outlet) wait(w *waiting) {
 func (o *outlet) tookBack(what []string, now time.Time) {
 	o.took = slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(o.took), what...))))
 	o.publisher.say(o.Name, false, &Revoked{Name: o.Name, What: o.took, Since: now})
-	o.publisher.cfg.Logger.Warn("revocations published; what else the sources say is held back or refused", "bundle", o.Name, "what", few(what), "serial", o.serial)
+	o.publisher.cfg.Logger.Warn("revocations published; what else the sources say is held back, refused, or waits for a registry", "bundle", o.Name, "what", few(what), "serial", o.serial)
 }
 
 // mostNamed bounds the revocations that a line names.

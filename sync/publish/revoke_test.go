@@ -507,6 +507,63 @@ func TestRevocationOfARefusedSetIsTriedAgain(t *testing.T) {
 	}
 }
 
+// What is known of a registry is kept although what it adds to what a refused set takes back could not be
+// delivered, so that what a later one revokes is revoked with what only that reaches; and it is tried again.
+func TestCatalogIsKeptWhileARevocationIsNotDelivered(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	p, e, _ := heldVendor(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+	cfg := p.cfg
+	cfg.Registerer = nil
+	second := New(cfg)
+	if err := second.Restore(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	e.refuse = errors.New("no room")
+	if err := second.SetRefused(t.Context(), vendorFiles(t, bakeryBanned...), false); !errors.Is(err, e.refuse) {
+		t.Fatal(err)
+	}
+	second.failed = false
+	if err := second.SetCatalog(t.Context(), "main", imagesOf("1.0.0", "1.1.0")); err != nil || !second.failed {
+		t.Fatalf("%v, tried again: %t", err, second.failed)
+	}
+	revoked := slices.Concat(bakeryBanned, indexRevoked)
+	if err := second.SetRefused(t.Context(), vendorFiles(t, revoked...), false); !errors.Is(err, e.refuse) {
+		t.Fatal(err)
+	}
+	e.refuse = nil
+	second.mu.Lock()
+	_, err := second.publish(t.Context(), !second.failed) // Run does this
+	second.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alike(t, e.last(t, 3), compiledOf(t, vendorFiles(t, revoked...), imagesOf("1.0.0", "1.1.0")))
+}
+
+// What a refused set takes back, and a publisher that has just been elected could not deliver, it tries again.
+func TestRevocationIsTriedAgainAfterBegin(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	p, e, _ := heldVendor(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+	cfg := p.cfg
+	cfg.Registerer, cfg.StandBy = nil, true
+	second := New(cfg)
+	if err := errors.Join(second.SetRefused(t.Context(), vendorFiles(t, bakeryBanned...), false), second.Restore(t.Context(), nil)); err != nil {
+		t.Fatal(err)
+	}
+	e.refuse = errors.New("no room")
+	if err := second.Begin(t.Context()); err != nil || !second.failed {
+		t.Fatalf("%v, tried again: %t", err, second.failed)
+	}
+	e.refuse = nil
+	second.mu.Lock()
+	_, err := second.publish(t.Context(), !second.failed) // Run does this
+	second.mu.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	alike(t, e.last(t, 3), compiledOf(t, vendorFiles(t, bakeryBanned...), imagesOf("1.0.0", "1.1.0")))
+}
+
 // What is taken back of a set that is refused is told as long as that is so, also when a set is published
 // that waited: whether it was taken back before, or comes with that one.
 func TestRevocationOfARefusedSetIsToldWhenWhatWaitedIsPublished(t *testing.T) {
