@@ -42,13 +42,20 @@ func newCrawls(side *compileSide) *crawls {
 // publish takes a good set of license files. On the first start it waits for the registries
 // to be read: a bundle that knows no repository would answer 404 to every customer. Until
 // then every request is answered with 503. Later a set is published at once, without the
-// registries that have never been read: an edit may revoke something.
+// registries that have never been read: an edit may revoke something. What a set revokes that waits is
+// published before it by a publisher, of what an earlier one published.
 func (c *crawls) publish(ctx context.Context, snap *source.Snapshot) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.set = snap.Set
 	c.pending, c.refused, c.behind = snap, "", false
 	nudge(c.wake)
+	if c.side.cfg.publish != nil && c.side.publisher.Set() == nil && !c.complete(snap.Set) {
+		c.recall(ctx, snap.Set)
+		if err := c.side.publisher.SetRefused(ctx, snap.Set, true); err != nil {
+			c.side.log.Error("what the license files take back is not published yet", "directory", c.side.cfg.Licenses, "error", err)
+		}
+	}
 	return c.publishPending(ctx)
 }
 

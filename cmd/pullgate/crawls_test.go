@@ -349,6 +349,42 @@ func TestRefusedPendingSetDoesNotGiveAgain(t *testing.T) {
 	}
 }
 
+// What a good set takes back does not wait for the registry with the rest.
+func TestPendingSetRevokesBeforeItsRegistryIsRead(t *testing.T) {
+	revoked := []string{"ends: 2099", "status: {revoked: {at: 2026-01-01T00:00:00Z}}\nends: 2099"}
+	for _, later := range []string{"in use", "not handed over"} {
+		t.Run(later, func(t *testing.T) {
+			side, to, read := startedAgain(t)
+			acme := func() string { return string(to.last.Object("pullgate/customers/data.json").Get("acme")) }
+			side.take(t.Context(), &source.Snapshot{Set: vendorSet(t, append(revoked, `">=1.0.0"`, `">=1.5.0"`)...)}, nil)
+			if side.publisher.Set() != nil || side.status.licenses != "" {
+				t.Fatalf("it does not wait for the registry; health says %q", side.status.licenses)
+			}
+			if doc := acme(); strings.Contains(doc, `"revoked":"never"`) || !strings.Contains(doc, ">=1.0.0") {
+				t.Errorf("before the registry is read: %s", doc)
+			}
+			if r := side.publisher.Revoked(); len(r) != 1 || !slices.Equal(r[0].What, []string{"license acme-app of acme"}) {
+				t.Errorf("told of what is revoked: %+v", r)
+			}
+			if later == "not handed over" {
+				to.refuses = errors.New("no room")
+				must(t, side.crawls.take(t.Context(), "main", read))
+				to.refuses = nil
+				if doc := acme(); side.status.licenses == "" || strings.Contains(doc, `"revoked":"never"`) || len(side.publisher.Revoked()) != 1 {
+					t.Errorf("not handed over: health says %q, and of what is revoked %+v; %s", side.status.licenses, side.publisher.Revoked(), doc)
+				}
+			}
+			must(t, side.crawls.take(t.Context(), "main", read))
+			if doc := acme(); strings.Contains(doc, `"revoked":"never"`) || !strings.Contains(doc, ">=1.5.0") {
+				t.Errorf("with the registry read: %s", doc)
+			}
+			if r := side.publisher.Revoked(); side.status.licenses != "" || len(r) != 0 {
+				t.Errorf("in use: health says %q, and of what is revoked %+v", side.status.licenses, r)
+			}
+		})
+	}
+}
+
 // A registry has been read, and what waits for it is tried, also while what a later set takes back cannot be
 // handed over.
 func TestRegistryCountsAsReadWhileARevocationIsNotHandedOver(t *testing.T) {
