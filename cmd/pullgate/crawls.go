@@ -26,6 +26,7 @@ type crawls struct {
 	refused string           // why pending was refused; "" while it waits for a registry
 	behind  bool             // a later set was refused; what that takes back is in pending
 	known   map[string]bool  // registries whose catalog the publisher has
+	kept    map[string]bool  // those of which it has what was kept (recall)
 
 	loopsMu sync.Mutex            // for those beside Run, which alone changes loops
 	loops   map[string]*crawlLoop // by registry id
@@ -36,7 +37,7 @@ const slowCrawl = 30 * time.Second
 
 func newCrawls(side *compileSide) *crawls {
 	side.status.slowCrawl = min(slowCrawl, 2*side.cfg.CrawlEvery)
-	return &crawls{side: side, wake: make(chan struct{}, 1), known: map[string]bool{}, loops: map[string]*crawlLoop{}}
+	return &crawls{side: side, wake: make(chan struct{}, 1), known: map[string]bool{}, kept: map[string]bool{}, loops: map[string]*crawlLoop{}}
 }
 
 // publish takes a good set of license files. On the first start it waits for the registries
@@ -100,7 +101,7 @@ func (c *crawls) takeBack(ctx context.Context, stated *license.Set, keys bool) e
 func (c *crawls) recall(ctx context.Context, stated *license.Set) {
 	for i := range stated.Registries {
 		r := &stated.Registries[i]
-		if len(r.RevokedDigests) == 0 || c.known[r.ID] {
+		if len(r.RevokedDigests) == 0 || c.known[r.ID] || c.kept[r.ID] {
 			continue
 		}
 		last, err := catalog.Last(catalogDir(c.side.cfg.Data), r.ID)
@@ -109,6 +110,7 @@ func (c *crawls) recall(ctx context.Context, stated *license.Set) {
 		}
 		if err == nil {
 			err = c.side.publisher.SetCatalog(ctx, r.ID, last)
+			c.kept[r.ID] = err == nil
 		}
 		if err != nil {
 			c.side.log.Error("what only revoked digests reach is not known: the kept catalog is not used", "registry", r.ID, "error", err)

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -400,5 +402,31 @@ func TestRegistryCountsAsReadWhileARevocationIsNotHandedOver(t *testing.T) {
 	must(t, side.crawls.take(t.Context(), "main", read))
 	if doc := string(to.last.Object("pullgate/customers/data.json").Get("acme")); side.publisher.Set() == nil || !strings.Contains(doc, ">=1.5.0") || !strings.Contains(doc, `"banned":true`) {
 		t.Errorf("what waited is not published, or without the ban: %s", doc)
+	}
+}
+
+// What was kept of a registry is read once for files with mistakes, however often they change.
+func TestKeptCatalogIsReadOnceForRefusedFiles(t *testing.T) {
+	side, _, _ := startedAgain(t)
+	var log strings.Builder
+	side.log = slog.New(slog.NewTextHandler(&log, nil))
+	text, err := json.Marshal(&catalog.Catalog{Registry: "main", Repositories: map[string]*catalog.Repository{"acme/app": {}}})
+	must(t, err)
+	dir := catalogDir(side.cfg.Data)
+	must(t, errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "main.json"), fmt.Appendf(nil, "pullgate catalog 1 %x\n%s", sha256.Sum256(text), text), 0o600)))
+	mistake := func() {
+		stated := vendorSet(t, "hosts: [", `revoked_digests: [{repository: acme/app, digest: "`+catalog.DigestOf("x")+`", at: 2026-01-01T00:00:00Z}]`+"\nhosts: [")
+		side.take(t.Context(), nil, &source.Refused{Stated: stated, Err: errors.New("nmae")})
+	}
+	mistake()
+	must(t, errors.Join(os.Remove(filepath.Join(dir, "main.json")), os.WriteFile(filepath.Join(dir, "main.db"), []byte("junk"), 0o600)))
+	mistake()
+	const unread = "the kept catalog is not used"
+	if strings.Contains(log.String(), unread) {
+		t.Errorf("it is read again\n%s", &log)
+	}
+	side.crawls = newCrawls(side)
+	if mistake(); !strings.Contains(log.String(), unread) {
+		t.Errorf("another process does not say that it cannot be read\n%s", &log)
 	}
 }

@@ -22,6 +22,7 @@ type outlet struct {
 	publisher *Publisher
 
 	kept     compile.Kept
+	reaching compile.Kept      // of reached, until there is a set that can be compiled
 	serial   int64             // the highest that was used
 	current  *bundle.Bundle    // what is published; nil for nothing yet
 	base     *bundle.Bundle    // what the first one is compared with, and never issued again
@@ -162,6 +163,7 @@ func (o *outlet) draft(now time.Time) (*Issue, error) {
 		return nil, err
 	}
 	o.warn(warnings)
+	o.reaching = compile.Kept{}
 	return issue, nil
 }
 

@@ -26,7 +26,7 @@ func (o *outlet) reached(draft *bundle.Bundle, set *license.Set) (*index.Index, 
 	if err != nil {
 		return nil, err
 	}
-	in := &compile.Input{Set: &license.Set{}, Modules: policies.Modules(), Name: o.Name}
+	in := &compile.Input{Set: &license.Set{}, Kept: &o.reaching, Modules: policies.Modules(), Name: o.Name}
 	products := map[string]*license.Product{}
 	for _, r := range set.Registries {
 		in.Set.Registries = append(in.Set.Registries, license.Registry{ID: r.ID, RevokedDigests: r.RevokedDigests})
@@ -34,7 +34,7 @@ func (o *outlet) reached(draft *bundle.Bundle, set *license.Set) (*index.Index, 
 		for _, d := range r.RevokedDigests {
 			revoked[d.Repository] = true
 		}
-		for name := range revoked {
+		for _, name := range slices.Sorted(maps.Keys(revoked)) {
 			published, ok := x.Repository(r.ID, name)
 			if !ok || c == nil || c.Repositories[name] == nil {
 				continue

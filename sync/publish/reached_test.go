@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pullgate/pullgate/bundle"
+	"github.com/pullgate/pullgate/bundle/compile"
 	"github.com/pullgate/pullgate/bundle/index"
 	"github.com/pullgate/pullgate/bundle/license"
 	"github.com/pullgate/pullgate/sync/catalog"
@@ -224,4 +226,50 @@ func allRevoked(t *testing.T, b *bundle.Bundle, name string) bool {
 		t.Fatalf("no %s", name)
 	}
 	return !slices.ContainsFunc(x.Set(n.Set), func(c index.Candidate) bool { return c.RevokedAt == license.Never })
+}
+
+// What is learned of the catalogs is kept until a set can be compiled: asked again, only what differs is compiled,
+// which changes nothing in what is said.
+func TestWhatIsReachedIsLearnedOnce(t *testing.T) {
+	var tags []string
+	for i := range 200 {
+		tags = append(tags, fmt.Sprintf("1.%d.0", i))
+	}
+	p, _ := newPublisher(t)
+	if err := errors.Join(p.SetCatalog(t.Context(), "main", imagesOf(tags...)), p.SetLicenses(t.Context(), vendorFiles(t), nil)); err != nil {
+		t.Fatal(err)
+	}
+	o := p.outlets[0]
+	ask := func(revoked []string) string {
+		t.Helper()
+		known, err := o.reached(nil, vendorFiles(t, revoked...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ways(known)
+	}
+	another := []string{indexRevoked[0], strings.ReplaceAll(indexRevoked[1], catalog.DigestOf("1.1.0"), catalog.DigestOf("1.2.0"))}
+	first := ask(indexRevoked)
+	second := ask(another)
+	o.reaching = compile.Kept{}
+	if fresh := ask(another); second != fresh || first == fresh {
+		t.Errorf("after another set:\n%s\nof itself\n%s", second, fresh)
+	}
+	stated := vendorFiles(t, indexRevoked...)
+	allocations := func(fresh bool) float64 {
+		return testing.AllocsPerRun(3, func() {
+			if fresh {
+				o.reaching = compile.Kept{}
+			}
+			if _, err := o.reached(nil, stated); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	if fresh, again := allocations(true), allocations(false); again > fresh/2 {
+		t.Errorf("%v allocations, then %v", fresh, again)
+	}
+	if err := p.SetLicenses(t.Context(), stated, nil); err != nil || !reflect.ValueOf(o.reaching).IsZero() {
+		t.Errorf("%v; it is kept although a set was compiled: %t", err, !reflect.ValueOf(o.reaching).IsZero())
+	}
 }
