@@ -20,13 +20,13 @@ type crawls struct {
 	side *compileSide
 	wake chan struct{} // an edit was published
 
-	mu      sync.Mutex // guards all below; never held during a crawl
-	set     *license.Set
-	pending *source.Snapshot // good, but not published yet
-	refused string           // why pending was refused; "" while it waits for a registry
-	behind  bool             // a later set was refused; what that takes back is in pending
-	known   map[string]bool  // registries whose catalog the publisher has
-	kept    map[string]bool  // those of which it has what was kept (recall)
+	mu        sync.Mutex // guards all below; never held during a crawl
+	set       *license.Set
+	pending   *source.Snapshot // good, but not published yet
+	whyNot    string           // why pending was refused; "" while it waits for a registry
+	overtaken bool             // a later set was refused; what that takes back is in pending
+	known     map[string]bool  // registries whose catalog the publisher has
+	kept      map[string]bool  // those of which it has what was kept (recall)
 
 	loopsMu sync.Mutex            // for those beside Run, which alone changes loops
 	loops   map[string]*crawlLoop // by registry id
@@ -49,7 +49,7 @@ func (c *crawls) publish(ctx context.Context, snap *source.Snapshot) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.set = snap.Set
-	c.pending, c.refused, c.behind = snap, "", false
+	c.pending, c.whyNot, c.overtaken = snap, "", false
 	nudge(c.wake)
 	if c.side.cfg.publish != nil && c.side.publisher.Set() == nil && !c.complete(snap.Set) {
 		c.recall(ctx, snap.Set)
@@ -67,14 +67,14 @@ func (c *crawls) publishPending(ctx context.Context) error {
 		return nil
 	}
 	set := c.side.publisher.SetEdit
-	if c.behind {
+	if c.overtaken {
 		set = c.side.publisher.SetPending
 	}
 	if err := set(ctx, c.pending.Set, c.pending.Rules, c.pending.Saved); err != nil {
-		c.refused = err.Error()
+		c.whyNot = err.Error()
 		return err
 	}
-	c.pending, c.refused = nil, ""
+	c.pending, c.whyNot = nil, ""
 	return nil
 }
 
@@ -84,7 +84,7 @@ func (c *crawls) takeBack(ctx context.Context, stated *license.Set, keys bool) e
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending != nil && c.pending.Set != stated { // else it is what waits that was refused
-		c.behind = true
+		c.overtaken = true
 		pending := *c.pending
 		pending.Set = pending.Set.Revoked(stated, keys)
 		c.pending = &pending
@@ -141,17 +141,17 @@ func (c *crawls) take(ctx context.Context, registry string, snapshot *catalog.Ca
 		return err
 	}
 	c.known[registry] = true
-	was := c.refused
+	was := c.whyNot
 	if err := c.publishPending(ctx); err != nil {
 		if was == "" {
-			if !c.behind { // else health tells of the later set
+			if !c.overtaken { // else health tells of the later set
 				c.side.status.licensesLoaded(err)
 			}
 			c.side.log.Error("license files refused", "directory", c.side.cfg.Licenses, "error", fewLines(err))
 		}
 		return nil // the registry was read all the same
 	}
-	if was != "" && c.refused == "" {
+	if was != "" && c.whyNot == "" {
 		c.side.status.licensesMended(was)
 		c.side.log.Info("license files in use, with the registry read again", "directory", c.side.cfg.Licenses, "registry", registry)
 	}

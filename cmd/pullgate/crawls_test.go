@@ -308,7 +308,7 @@ func TestRefusedPendingSetDoesNotGiveAgain(t *testing.T) {
 				to.refuses = errors.New("no room")
 				registryRead()
 				to.refuses = nil
-				if side.crawls.refused == "" {
+				if side.crawls.whyNot == "" {
 					t.Fatal("what waits is not refused")
 				}
 			}
@@ -395,8 +395,8 @@ func TestRegistryCountsAsReadWhileARevocationIsNotHandedOver(t *testing.T) {
 	to.refuses = errors.New("no room")
 	side.take(t.Context(), nil, &source.Refused{Stated: vendorSet(t, "status: active", "status: banned"), Err: errors.New("nmae")})
 	must(t, side.crawls.take(t.Context(), "main", read))
-	if !side.crawls.isKnown("main") || side.crawls.refused == "" {
-		t.Fatalf("the registry is known: %t, why what waits is refused: %q", side.crawls.isKnown("main"), side.crawls.refused)
+	if !side.crawls.isKnown("main") || side.crawls.whyNot == "" {
+		t.Fatalf("the registry is known: %t, why what waits is refused: %q", side.crawls.isKnown("main"), side.crawls.whyNot)
 	}
 	to.refuses = nil
 	must(t, side.crawls.take(t.Context(), "main", read))

@@ -206,12 +206,14 @@ func (o *outlet) publish(ctx context.Context, draft *Issue, reissue bool, now ti
 		}
 		result = "reissued"
 	}
-	left := o.refusedYet()
+	before, _ := o.refusedYet()
 	if err := o.deliver(ctx, draft, result, now); err != nil {
 		return false, errors.Join(failed, err)
 	}
-	if took := without(left, o.refusedYet()); len(took) > 0 {
-		o.tookBack(took, now)
+	if left, ok := o.refusedYet(); ok && len(before) > 0 {
+		if took := without(before, left); len(took) > 0 {
+			o.tookBack(took, now)
+		}
 	}
 	return true, failed
 }

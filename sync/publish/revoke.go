@@ -62,18 +62,19 @@ type refusal struct {
 	keys bool
 }
 
-// refusedYet names what a set that is refused takes back and the published bundle still has.
-func (o *outlet) refusedYet() []string {
+// refusedYet names what a set that is refused takes back and the published bundle still has; not ok when that
+// cannot be told.
+func (o *outlet) refusedYet() (what []string, ok bool) {
 	r := o.publisher.refused
 	if r == nil || o.current == nil {
-		return nil
+		return nil, true
 	}
 	t, err := o.notYet(r.set, r.keys, nil)
 	if err != nil {
 		o.publisher.cfg.Logger.Error("what is taken back of sources that are not published cannot be told", "bundle", o.Name, "error", err)
-		return nil
+		return nil, false
 	}
-	return t.what
+	return t.what, true
 }
 
 // without are those of some texts that are not among others.

@@ -627,3 +627,35 @@ func TestWhatIsNotTakenBackIsNotTold(t *testing.T) {
 		t.Errorf("told: %+v", p.Revoked())
 	}
 }
+
+// What cannot be told of the sources is not told as if it were taken back, when what waited is published.
+func TestWhatCannotBeToldIsNotTold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "default")
+	p, e, _ := heldVendor(t, func(c *Config) { c.Bundles[0].History = &History{Dir: dir} })
+	stated := vendorFiles(t, everyRevoked...)
+	cfg := p.cfg
+	cfg.Registerer = nil
+	deliver, damaged := cfg.Bundles[0].Deliver, false
+	cfg.Bundles = slices.Clone(cfg.Bundles)
+	cfg.Bundles[0].Deliver = func(ctx context.Context, issue *Issue) error {
+		if damaged {
+			stated.Registries[0].RevokedDigests[0].Digest = "sha256:none"
+		}
+		return deliver(ctx, issue)
+	}
+	second := New(cfg)
+	if err := errors.Join(second.Restore(t.Context(), nil), second.SetCatalog(t.Context(), "main", imagesOf("1.0.0", "1.1.0"))); err != nil {
+		t.Fatal(err)
+	}
+	e.refuse = errors.New("no room")
+	if err := second.SetRefused(t.Context(), stated, false); !errors.Is(err, e.refuse) {
+		t.Fatal(err)
+	}
+	e.refuse, damaged = nil, true
+	if err := second.SetPending(t.Context(), vendorFiles(t, "ends: 2099-12-31", "ends: 2199-12-31"), nil, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if e.last(t, 3); stated.Registries[0].RevokedDigests[0].Digest != "sha256:none" || len(second.Revoked()) != 0 {
+		t.Errorf("told: %+v", second.Revoked())
+	}
+}
