@@ -18,6 +18,7 @@ type Proxy struct {
 	mu     sync.Mutex
 	server string
 	fault  Fault
+	met    int
 	conns  []net.Conn
 }
 
@@ -26,6 +27,7 @@ type Fault struct {
 	Delay   time.Duration // of each piece of an answer
 	Mute    bool          // nothing comes through any more, in either direction, and no end of it either
 	Refuses bool          // connections are closed as soon as they are made
+	Cuts    bool          // connections end in the middle of an answer
 }
 
 // StartProxy runs a proxy before a server.
@@ -54,6 +56,13 @@ func (p *Proxy) Set(f Fault) {
 	p.fault = f
 }
 
+// Met counts the connections, and the pieces of what goes through them, that a fault has met.
+func (p *Proxy) Met() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.met
+}
+
 // Cut ends all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -73,15 +82,19 @@ func (p *Proxy) Close() error {
 	return err
 }
 
-func (p *Proxy) has() Fault {
+// meets is what is wrong with what comes now.
+func (p *Proxy) meets(matters func(Fault) bool) Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if matters(p.fault) {
+		p.met++
+	}
 	return p.fault
 }
 
 func (p *Proxy) serve(client net.Conn) {
 	defer client.Close()
-	if p.has().Refuses {
+	if p.meets(func(f Fault) bool { return f.Refuses }).Refuses {
 		return
 	}
 	server, err := net.Dial("tcp", p.server)
@@ -110,14 +123,21 @@ func (p *Proxy) copy(to io.Writer, from io.Reader, answers bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		f := p.has()
+		f := p.meets(func(f Fault) bool { return n > 0 && (f.Mute || answers && (f.Delay > 0 || f.Cuts)) })
 		if answers {
 			time.Sleep(f.Delay)
+		}
+		cut := answers && f.Cuts
+		if cut {
+			n = min(n, 3) // no answer of Redis is so short
 		}
 		if n > 0 && !f.Mute {
 			if _, err := to.Write(buf[:n]); err != nil {
 				return
 			}
+		}
+		if cut {
+			return
 		}
 		if err != nil {
 			return
