@@ -85,6 +85,7 @@ func TestAnAnswerFromRedisEqualsAFreshOneAtEveryInstant(t *testing.T) {
 			defer o.close()
 			t.Run("out of order", o.begin)
 			t.Run("moved", func(t *testing.T) { c.moved(t, v) })
+			t.Run("evicted", c.evicted)
 		}
 		healthy = c.fleet(t, r.Addr)
 		rapid.Check(t, round)
