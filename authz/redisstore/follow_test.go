@@ -191,7 +191,7 @@ func TestTombstonesThroughRedis(t *testing.T) {
 }
 
 func TestTombstonesThroughASentinel(t *testing.T) {
-	sentinel, err := peers.StartSentinel(t.Context(), peers.Redis(t))
+	sentinel, err := peers.StartSentinel(t.Context(), peers.Redis(t), peers.RedisConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +221,7 @@ func TestTombstonesThroughASentinel(t *testing.T) {
 }
 
 func TestTombstonesThroughACluster(t *testing.T) {
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t))
+	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

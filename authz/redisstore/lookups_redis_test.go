@@ -138,7 +138,7 @@ func TestAnEntryUnderOneSecretIsEnough(t *testing.T) {
 // Each node of a Cluster is asked for itself: what holds up one holds up nobody who asks another.
 func TestEachNodeOfAClusterIsAskedForItself(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t))
+	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +191,7 @@ func TestEachNodeOfAClusterIsAskedForItself(t *testing.T) {
 // call that a failure.
 func TestAClusterThatRefusesIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t))
+	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

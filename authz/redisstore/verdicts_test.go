@@ -319,7 +319,7 @@ func TestVerdictsWithTLSAndAUser(t *testing.T) {
 
 func TestVerdictsInACluster(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t))
+	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -352,7 +352,7 @@ func TestVerdictsInACluster(t *testing.T) {
 // no entry is another than was written.
 func TestVerdictsWhileASentinelFailsOver(t *testing.T) {
 	t.Parallel()
-	sentinel, err := peers.StartSentinel(t.Context(), peers.Redis(t))
+	sentinel, err := peers.StartSentinel(t.Context(), peers.Redis(t), peers.RedisConfig{})
 	if err != nil {
 		t.Fatal(err)
 	}

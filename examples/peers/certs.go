@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Certificates are the files of a server certificate made for one run, signed by an
+// Certificates are the files of a server's certificate made for one run, signed by an
 // authority made for the same run whose key is forgotten.
 type Certificates struct {
 	CA   string         // PEM file of the authority
@@ -48,7 +48,8 @@ func NewCertificates(dir string, hosts ...string) (*Certificates, error) {
 	server := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "pullgate example"},
 		NotBefore: from, NotAfter: from.Add(25 * time.Hour),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, // nodes of a Redis Cluster are both
 	}
 	for _, h := range hosts {
 		if ip := net.ParseIP(h); ip != nil {
