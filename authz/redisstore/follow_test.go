@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -221,7 +222,7 @@ func TestTombstonesThroughASentinel(t *testing.T) {
 }
 
 func TestTombstonesThroughACluster(t *testing.T) {
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
+	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{Settings: []string{"--cluster-node-timeout", "1000"}}, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,4 +238,30 @@ func TestTombstonesThroughACluster(t *testing.T) {
 	s.beat()
 	s.problem("")
 	t.Logf("denied after %s", s.revoke("acme"))
+
+	// The node that has them dies, and its replica takes its place.
+	text, err := c.Nodes[0].Do("CLUSTER", "KEYSLOT", tombstoneStream("default"))
+	slot, serr := strconv.Atoi(text)
+	if err != nil || serr != nil {
+		t.Fatal(err, serr)
+	}
+	dies := c.Primary(slot)
+	s.eventually("a replica has it", func() bool {
+		n, err := dies.Do("WAIT", "1", "1000")
+		return err == nil && n == "1"
+	})
+	dies.Kill()
+	began := time.Now()
+	s.eventually("the publisher has the new primary", func() bool {
+		s.beat()
+		return s.keepers.Problem() == ""
+	})
+	s.problem("")
+	t.Logf("another primary after %s", time.Since(began))
+	another := Config{URLs: []string{"redis+cluster://" + c.Primary(slot, dies).Addr}}
+	s.stream = open(t, another).Tombstones(bundle.DefaultName) // as that of a process that begins now
+	t.Logf("denied after %s", s.revoke("bakery"))
+	if _, texts, err := s.stream.Read(t.Context(), ""); len(texts) != 2 || err != nil || !s.denied("acme") {
+		t.Errorf("%d entries on the new primary: %v", len(texts), err)
+	}
 }

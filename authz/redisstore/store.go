@@ -31,7 +31,7 @@ func Open(cfg Config) (*Store, error) {
 	}
 	waiting := *options
 	waiting.PoolSize = 16
-	return &Store{client: redis.NewUniversalClient(options), waits: redis.NewUniversalClient(&waiting)}, nil
+	return &Store{client: newClient(options), waits: newClient(&waiting)}, nil
 }
 
 // Close ends all connections.

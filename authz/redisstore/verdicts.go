@@ -85,7 +85,7 @@ func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
 	options.MaxRetries, options.MaxRedirects = -1, 1
 	options.MinRetryBackoff, options.MaxRetryBackoff = -1, -1
 	options.PoolTimeout, options.MinIdleConns = lookupBudget, idleConns
-	c.client = redis.NewUniversalClient(options)
+	c.client = newClient(options)
 	c.close = sync.OnceValue(c.client.Close)
 	c.breakers.changed = c.breakerChanged
 	switch client := c.client.(type) {
