@@ -38,11 +38,14 @@ type sharer struct {
 }
 
 func newSharer(t testing.TB, e authz.Engine, addr string, skew int64, l1 authz.Cache, secrets ...string) *sharer {
+	return newSharerOf(t, e, redisstore.Config{URLs: []string{"redis://" + addr}}, skew, l1, secrets...)
+}
+
+func newSharerOf(t testing.TB, e authz.Engine, cfg redisstore.Config, skew int64, l1 authz.Cache, secrets ...string) *sharer {
 	s := &sharer{skew: skew, metrics: prometheus.NewRegistry()}
 	clock := func() time.Time { return time.Unix(s.at.Load(), 0) }
 	var err error
-	s.verdicts, err = redisstore.OpenVerdicts(redisstore.Config{URLs: []string{"redis://" + addr}},
-		redisstore.VerdictsConfig{Secrets: secrets, Program: "test", Clock: clock, Registerer: s.metrics})
+	s.verdicts, err = redisstore.OpenVerdicts(cfg, redisstore.VerdictsConfig{Secrets: secrets, Program: "test", Clock: clock, Registerer: s.metrics})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +67,7 @@ func (s *sharer) decide(at int64, r *authz.Request) *authz.Decision {
 	return s.gate.Decide(context.Background(), r)
 }
 
-// counted sums a counter's values whose labels have all these texts.
+// counted sums the values of a counter or a gauge whose labels have all these texts.
 func counted(reg *prometheus.Registry, name string, labels ...string) (n int) {
 	all, _ := reg.Gather()
 	for _, f := range all {
@@ -74,7 +77,7 @@ func counted(reg *prometheus.Registry, name string, labels ...string) (n int) {
 				matches = matches && strings.Contains(m.String(), `"`+l+`"`)
 			}
 			if matches {
-				n += int(m.GetCounter().GetValue())
+				n += int(m.GetCounter().GetValue() + m.GetGauge().GetValue())
 			}
 		}
 	}

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -28,11 +30,20 @@ const (
 // each node. Only look-ups count, and they alone wait for nobody; a probe, off the path of requests,
 // finds out whether the node is well again.
 type breakers struct {
-	changed func(node string, open bool)
+	changed func(node string, to change)
 
 	mu    sync.Mutex
 	nodes map[string]*breaker
 }
+
+// change is what becomes of a node.
+type change int
+
+const (
+	leaves  change = iota // it is left alone
+	returns               // it answers again
+	retires               // nothing is asked of it any more
+)
 
 // watch puts a breaker before a node.
 func (b *breakers) watch(c *redis.Client) {
@@ -44,7 +55,8 @@ func (b *breakers) watch(c *redis.Client) {
 	}
 	one := b.nodes[node] // of a node that was away from the Cluster
 	if one == nil {
-		one = &breaker{gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
+		one = &breaker{}
+		one.CircuitBreaker = gobreaker.NewCircuitBreaker[struct{}](gobreaker.Settings{
 			Name: node, MaxRequests: 1, Interval: tripWindow, BucketPeriod: tripWindow / 10, Timeout: openFor,
 			ReadyToTrip: func(n gobreaker.Counts) bool {
 				return n.ConsecutiveFailures >= tripInRow || n.Requests >= tripAtLeast && n.TotalFailures > n.Requests/2
@@ -52,15 +64,35 @@ func (b *breakers) watch(c *redis.Client) {
 			IsSuccessful: answers,
 			IsExcluded:   func(err error) bool { return errors.Is(err, context.Canceled) }, // whoever asked went away
 			OnStateChange: func(node string, from, to gobreaker.State) {
-				if to == gobreaker.StateHalfOpen || from == gobreaker.StateHalfOpen && to == gobreaker.StateOpen {
-					return
+				switch {
+				case to == gobreaker.StateHalfOpen || from == gobreaker.StateHalfOpen && to == gobreaker.StateOpen:
+				case to == gobreaker.StateOpen:
+					b.changed(node, leaves)
+				case one.retired.Load():
+					b.changed(node, retires)
+				default:
+					b.changed(node, returns)
 				}
-				b.changed(node, to == gobreaker.StateOpen)
 			},
-		})}
+		})
 		b.nodes[node] = one
 	}
 	c.AddHook(one)
+}
+
+// retire closes the breakers of all nodes but these, which alone are asked. Of another nobody would ever find
+// out that it is well again: in a Cluster a replica has its place, and it may never return. If it does, and
+// fails, it is left alone as any other.
+func (b *breakers) retire(but []string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for node, one := range b.nodes {
+		if !slices.Contains(but, node) && one.State() == gobreaker.StateHalfOpen {
+			one.retired.Store(true)
+			_, _ = one.Execute(func() (struct{}, error) { return struct{}{}, nil })
+			one.retired.Store(false)
+		}
+	}
 }
 
 // open counts the nodes that are left alone.
@@ -92,6 +124,7 @@ func answers(err error) bool {
 // breaker is that of one node, as a hook of its client.
 type breaker struct {
 	*gobreaker.CircuitBreaker[struct{}]
+	retired atomic.Bool // while it is closed for that
 }
 
 func (b *breaker) DialHook(next redis.DialHook) redis.DialHook {
@@ -132,13 +165,13 @@ func (b *breaker) run(name string, cmds []redis.Cmder, send func() error) error 
 	var err error
 	switch name {
 	case lookupCommand:
-		if err = gobreaker.ErrOpenState; b.State() == gobreaker.StateClosed {
+		if err = errLeftAlone; b.State() == gobreaker.StateClosed {
 			_, err = b.Execute(func() (struct{}, error) { return struct{}{}, send() })
 		}
 	case probeCommand:
 		_, err = b.Execute(func() (struct{}, error) { return struct{}{}, send() })
 	case writeCommand: // may fail, and does not wait for a node that is away
-		if err = gobreaker.ErrOpenState; b.State() == gobreaker.StateClosed {
+		if err = errLeftAlone; b.State() == gobreaker.StateClosed {
 			err = send()
 		}
 	default:
@@ -152,7 +185,10 @@ func (b *breaker) run(name string, cmds []redis.Cmder, send func() error) error 
 	return err
 }
 
+// errLeftAlone is what is said of a node that is left alone.
+var errLeftAlone = gobreaker.ErrOpenState
+
 // leftAlone says that a breaker has not let a command through.
 func leftAlone(err error) bool {
-	return errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests)
+	return errors.Is(err, errLeftAlone) || errors.Is(err, gobreaker.ErrTooManyRequests)
 }

@@ -23,11 +23,9 @@ const (
 	writeBatch   = 64
 	writeTimeout = time.Second
 
-	probeEvery   = 250 * time.Millisecond // while a node is left alone
-	probeTimeout = time.Second            // of making the connection that a probe uses
-	alarmEvery   = time.Minute            // between two lines in the log about values that are not authentic
-	lookupConns  = 32
-	idleConns    = 2
+	alarmEvery  = time.Minute // between two lines in the log about values that are not authentic
+	lookupConns = 32
+	idleConns   = 2
 )
 
 // VerdictsConfig says how verdicts are kept in Redis.
@@ -49,6 +47,7 @@ type Verdicts struct {
 	close    func() error
 	nodes    sync.Map // addresses of nodes to their *lookups; "" where there is no Cluster
 	breakers breakers
+	unknown  atomic.Bool // which nodes there are: of a Cluster that has not answered yet
 	program  string
 	secrets  atomic.Pointer[[]*secret]
 	clock    func() time.Time
@@ -93,6 +92,7 @@ func OpenVerdicts(cfg Config, v VerdictsConfig) (*Verdicts, error) {
 		c.breakers.watch(client)
 	case *redis.ClusterClient:
 		client.OnNewNode(c.breakers.watch)
+		c.unknown.Store(true)
 	}
 	c.metrics.init(v.Registerer, c)
 	return c, nil
@@ -121,6 +121,9 @@ func (c *Verdicts) Close() error { return c.close() }
 
 // Get asks Redis for the entry of a key. It does not end with ctx: others may wait for the same answer.
 func (c *Verdicts) Get(_ context.Context, key [32]byte) (authz.Entry, authz.Found) {
+	if c.unknown.Load() { // the library would ask for the nodes first, each time
+		return authz.Entry{}, authz.NotAsked
+	}
 	secrets := *c.secrets.Load()
 	own := &lookup{names: make([]string, len(secrets)), found: make([]string, len(secrets))}
 	for i, s := range secrets {
@@ -166,9 +169,7 @@ func (c *Verdicts) Get(_ context.Context, key [32]byte) (authz.Entry, authz.Foun
 func (c *Verdicts) node(name string) (*lookups, error) {
 	addr := ""
 	if cluster, ok := c.client.(*redis.ClusterClient); ok {
-		ctx, cancel := context.WithTimeout(context.Background(), lookupBudget) // where the Cluster is not known yet
-		defer cancel()
-		node, err := cluster.MasterForKey(ctx, name)
+		node, err := cluster.MasterForKey(context.Background(), name) // as is known
 		if err != nil {
 			return nil, err
 		}
@@ -285,50 +286,6 @@ func (c *Verdicts) write(ctx context.Context, batch []write) {
 // maxLife bounds how long Redis keeps an entry; the Gate makes none of more than a minute.
 const maxLife = 2 * time.Minute
 
-// probe finds out when a node that is left alone is well again: it has to answer in the time that a
-// look-up has. Making the connection before takes its own time.
-func (c *Verdicts) probe(ctx context.Context) {
-	check := func(ctx context.Context, node *redis.Client) error {
-		slow, cancel := context.WithTimeout(ctx, probeTimeout)
-		defer cancel()
-		if err := node.Echo(slow, "").Err(); err != nil {
-			return err
-		}
-		fast, cancel := context.WithTimeout(ctx, lookupBudget)
-		defer cancel()
-		return node.Ping(fast).Err()
-	}
-	all := func() {
-		switch client := c.client.(type) {
-		case *redis.Client:
-			_ = check(ctx, client)
-		case *redis.ClusterClient:
-			_ = client.ForEachMaster(ctx, check)
-		}
-	}
-	all() // so that the first request finds connections
-	tick := time.NewTicker(probeEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if c.breakers.open() > 0 {
-				all()
-			}
-		}
-	}
-}
-
-func (c *Verdicts) breakerChanged(node string, open bool) {
-	if open {
-		c.log.Warn("redis does not answer in time; verdicts are evaluated here meanwhile", "node", node)
-		return
-	}
-	c.log.Info("redis answers again", "node", node)
-}
-
 // alarm says that somebody writes to Redis who has no secret, or another one.
 func (c *Verdicts) alarm() {
 	now := time.Now().Unix()
@@ -369,7 +326,7 @@ func (m *verdictMetrics) init(reg prometheus.Registerer, c *Verdicts) {
 	reg.MustRegister(m.rejected, m.writes, m.trips, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pullgate_shared_cache_open_breakers",
 		Help: "Nodes of Redis that are not asked for verdicts because they did not answer in time.",
-	}, func() float64 { return float64(c.breakers.open()) }))
+	}, func() float64 { return float64(c.leftAlone()) }))
 }
 
 var _ authz.SharedCache = (*Verdicts)(nil)

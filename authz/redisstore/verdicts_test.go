@@ -395,8 +395,8 @@ func TestVerdictsWhileASentinelFailsOver(t *testing.T) {
 	await("entries are found", func() bool { return hits() > 50 })
 	sentinel.Primary.Kill()
 	began := time.Now()
-	await("Redis is left alone", func() bool { return d.breakers.open() == 1 })
-	await("it is asked again", func() bool { return d.breakers.open() == 0 })
+	await("Redis is left alone", func() bool { return d.leftAlone() == 1 })
+	await("it is asked again", func() bool { return d.leftAlone() == 0 })
 	before := hits()
 	await("entries are found again", func() bool { return hits() > before+50 })
 	t.Logf("found again %s after the primary was killed", time.Since(began))
@@ -454,6 +454,37 @@ func TestRedisThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 			d.eventually(someKey(0), want, authz.FoundEntry)
 		})
 	}
+}
+
+// A Cluster that has not yet said which nodes it has is left alone, too: nobody waits for that.
+func TestAClusterThatHasNeverAnsweredIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	p := proxy(t, c.Addrs()[0])
+	p.Set(peers.Fault{Mute: true})
+	d := verdicts(t, Config{URLs: []string{"redis+cluster://" + p.Addr}})
+	for range 100 {
+		if _, found := d.Get(t.Context(), someKey(0)); found != authz.NotAsked {
+			t.Fatalf("%v from a Cluster that does not answer", found)
+		}
+	}
+	told := func(what string, leftAlone int) {
+		t.Helper()
+		for end := time.Now().Add(patience); !strings.Contains(d.log.String(), what) || d.leftAlone() != leftAlone; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("nobody is told that %s, and %d nodes are left alone:\n%s", what, d.leftAlone(), d.log)
+			}
+		}
+	}
+	told("redis does not answer in time", 1)
+	p.Set(peers.Fault{})
+	p.Cut()
+	d.shares(d, 20)
+	told("redis answers again", 0)
 }
 
 // Writes that Redis does not take at once are dropped and counted; nobody waits.
