@@ -10,9 +10,13 @@ import (
 )
 
 func main() {
-	tuneMemory()
+	os.Exit(program(groupLimitFile))
+}
+
+// program is the whole of it, in a control group whose limit is in a file. It returns the exit code.
+func program(limitFile string) int {
+	tuneMemory(limitFile)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
-	stop()
-	os.Exit(code)
+	defer stop()
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }

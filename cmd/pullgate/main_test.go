@@ -16,10 +16,15 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// TestMain lets scripts run `pullgate`: this test binary under that name.
+// TestMain lets scripts run `pullgate`: this test binary under that name. pullgate-limited is the same in a
+// control group whose limit is in a file of the test's.
 func TestMain(m *testing.M) {
-	testscript.Main(closesDatabase{m}, map[string]func(){"pullgate": main})
+	testscript.Main(closesDatabase{m}, map[string]func(){
+		"pullgate": main, "pullgate-limited": func() { os.Exit(program(os.Getenv(limitFileOfTest))) },
+	})
 }
+
+const limitFileOfTest = "MEMORY_MAX_OF_TEST"
 
 // TestScripts runs the program as users do, one script per behaviour they can see. With
 // -update the files that scripts compare with are rewritten.

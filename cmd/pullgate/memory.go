@@ -28,11 +28,11 @@ const groupLimitFile = "/sys/fs/cgroup/memory.max"
 const garbageShare = 50
 
 // tuneMemory sets what GOGC and GOMEMLIMIT do not say: collections at one and a half times the live
-// heap, but not before garbageFloor, and a soft limit within that of the control group. For the whole
-// process, until its end.
-func tuneMemory() {
+// heap, but not before garbageFloor, and a soft limit within that of the control group, which is in
+// limitFile. For the whole process, until its end.
+func tuneMemory(limitFile string) {
 	if os.Getenv("GOMEMLIMIT") == "" {
-		if limit, ok := groupLimit(groupLimitFile); ok {
+		if limit, ok := groupLimit(limitFile); ok {
 			debug.SetMemoryLimit(int64(float64(limit) * limitOfGroup))
 		}
 	}

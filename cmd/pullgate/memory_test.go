@@ -1,11 +1,13 @@
 package main
 
 import (
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"strconv"
 	"testing"
 )
 
@@ -70,5 +72,41 @@ func TestLimitOfTheControlGroup(t *testing.T) {
 	}
 	if _, ok := groupLimit(file + ".absent"); ok {
 		t.Error("a limit without a control group")
+	}
+}
+
+// The program itself does so, unless Go's own variables say otherwise.
+func TestServeKeepsWithinItsControlGroup(t *testing.T) {
+	v := newVendor(t)
+	v.write("memory.max", "536870912\n", 0o600)
+	t.Setenv(limitFileOfTest, v.path("memory.max"))
+	own := float64(math.MaxInt64)
+	if limit, ok := groupLimit(groupLimitFile); ok {
+		own = float64(limit) * limitOfGroup
+	}
+	const tuned = -1
+	for _, c := range []struct {
+		program, limit, percent string
+		wantLimit, wantPercent  float64
+	}{
+		{"pullgate-limited", "", "", 536870912 * limitOfGroup, tuned},
+		{"pullgate-limited", "300MiB", "70", 300 << 20, 70},
+		{"pullgate", "", "", own, tuned},
+	} {
+		t.Setenv("GOMEMLIMIT", c.limit)
+		t.Setenv("GOGC", c.percent)
+		s := v.with(c.program).serve()
+		limit, err := strconv.ParseFloat(s.gauge("go_gc_gomemlimit_bytes"), 64)
+		v.must(err)
+		percent, err := strconv.ParseFloat(s.gauge("go_gc_gogc_percent"), 64)
+		v.must(err)
+		if math.Abs(limit-c.wantLimit) > 1 {
+			t.Errorf("%s with GOMEMLIMIT=%s: a limit of %.0f bytes, want %.0f", c.program, c.limit, limit, c.wantLimit)
+		}
+		// With so little live it is never at twice that, which is Go's own.
+		if c.wantPercent == tuned && percent == 100 || c.wantPercent != tuned && percent != c.wantPercent {
+			t.Errorf("%s with GOGC=%s: collections at %.0f %%", c.program, c.percent, percent)
+		}
+		s.stop()
 	}
 }
