@@ -88,7 +88,7 @@ func (w *witness) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
 	if err == nil && (v.Code == "" || v.Code == CodeInternalError) {
 		failed = errNoVerdict
 	}
-	w.asked = append(w.asked, judged{in, v, failed, v.Until})
+	w.asked = append(w.asked, judged{in: in, verdict: v, failed: failed, until: v.Until})
 	return v, err
 }
 
@@ -96,7 +96,7 @@ func (w *witness) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
 func (w *witness) Visible(ctx context.Context, in *Input) ([]int, int64, error) {
 	indexes, until, err := w.Generation.Visible(ctx, in)
 	j := &w.asked[len(w.asked)-1]
-	j.failed, j.until = err, min(j.until, until, nextBoundary(in.Target.Candidates, in.Time))
+	j.visible, j.failed, j.until = indexes, err, min(j.until, until, nextBoundary(in.Target.Candidates, in.Time))
 	return indexes, until, err
 }
 
@@ -115,6 +115,7 @@ type judged struct {
 	in      *Input
 	verdict Verdict
 	failed  error
+	visible []int // what is listed
 	until   int64 // of the verdict, and of what it lists
 }
 
@@ -131,7 +132,8 @@ func (j *judged) kept(gen Generation) *Kept {
 	k.Key, _ = gen.Key(j.in)
 	v := j.verdict
 	v.Until = j.until
-	k.Until = entryOf(v, nil, j.in.Time).Until
+	k.Entry = entryOf(v, j.visible, j.in.Time)
+	k.Until = k.Entry.Until
 	switch k.Until {
 	case v.Until:
 		k.Because = "boundary"

@@ -24,6 +24,7 @@ type Kept struct {
 	Uncacheable string // why they do not; else ""
 	Key         [32]byte
 	Parts       []KeyPart
+	Entry       Entry  // what they keep
 	Until       int64  // from when it is not used any more
 	Because     string // of that instant: "cap" of its class, "boundary" of the answer, or "warning" that begins then
 }

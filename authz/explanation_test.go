@@ -247,3 +247,23 @@ func TestExplainSaysHowAnAnswerIsKept(t *testing.T) {
 		}
 	}
 }
+
+// Of a list caches keep what it shows, too, and no longer than that holds.
+func TestExplainSaysWhatIsKeptOfAList(t *testing.T) {
+	g := newExplaining(func(g *fakeGeneration) {
+		g.evaluate = answering(Verdict{Allow: true, Code: CodeOK, Until: Never, Ends: Never, ExpiringFrom: Never})
+		g.visible = []int{0}
+	})
+	g.target = func(*Request) Target {
+		return Target{Names: []string{"1.4.0"}, Candidates: []Candidate{{Tag: "1.4.0", Released: Always, WithdrawnAt: noon + 30, RetiresAt: Never, RevokedAt: Never}}}
+	}
+	b := newBench(g.fakeGeneration, engineOf(g))
+	_, x, err := b.Explain(context.Background(), with(kind(KindTags)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := x.Asked[0].Kept
+	if k == nil || len(k.Entry.Visible) != 1 || k.Entry.From != noon || k.Entry.Until != noon+30 || k.Until != k.Entry.Until || !k.Entry.Verdict.Allow {
+		t.Errorf("%+v", k)
+	}
+}

@@ -44,7 +44,7 @@ func New(cfg Config) (*Cache, error) {
 	})}
 	entries, err := otter.New(&otter.Options[[32]byte, *authz.Entry]{
 		MaximumWeight: cfg.MaxBytes,
-		Weigher:       func(_ [32]byte, e *authz.Entry) uint32 { return weight(e) },
+		Weigher:       func(_ [32]byte, e *authz.Entry) uint32 { return Weight(e) },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[[32]byte, *authz.Entry]) time.Duration {
 			return time.Duration(e.Value.Until-e.Value.From) * time.Second
 		}),
@@ -94,8 +94,8 @@ func (c *Cache) Close() {
 // overhead is what an entry takes besides itself and what it points to: key, node, hash table.
 const overhead = 160
 
-// weight estimates an entry's memory in bytes.
-func weight(e *authz.Entry) uint32 {
+// Weight estimates an entry's memory in bytes. What weighs more than Config.MaxBytes is not kept.
+func Weight(e *authz.Entry) uint32 {
 	v := &e.Verdict
 	n := overhead + int(unsafe.Sizeof(*e)) + 8*cap(e.Visible) +
 		len(v.Code) + len(v.License) + len(v.Grant) + len(v.Message) + len(v.Enforcement)

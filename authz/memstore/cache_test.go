@@ -88,12 +88,12 @@ func TestCacheStaysWithinItsWeight(t *testing.T) {
 }
 
 func TestWeightCountsWhatAnEntryHolds(t *testing.T) {
-	small := weight(&authz.Entry{})
-	list := weight(&authz.Entry{Visible: make([]int, 1000)})
+	small := Weight(&authz.Entry{})
+	list := Weight(&authz.Entry{Visible: make([]int, 1000)})
 	if list < small+8000 {
 		t.Errorf("a list of 1000 weighs %d, an empty entry %d", list, small)
 	}
-	long := weight(&authz.Entry{Verdict: authz.Verdict{Message: string(make([]byte, 500)), Headers: []authz.Header{{Name: "n"}}}})
+	long := Weight(&authz.Entry{Verdict: authz.Verdict{Message: string(make([]byte, 500)), Headers: []authz.Header{{Name: "n"}}}})
 	if long < small+500 {
 		t.Errorf("a message of 500 bytes weighs %d, an empty entry %d", long, small)
 	}

@@ -262,12 +262,9 @@ func (c *Verdicts) write(ctx context.Context, batch []write) {
 			// Redis forgets after so long, by its own clock. That is housekeeping: the entry itself says
 			// until when it is true. As a span it keeps a wrong clock from filling Redis for years.
 			life := time.Unix(w.entry.Until, 0).Sub(now)
-			if life < minLife {
-				c.metrics.writes.WithLabelValues("short").Inc()
-				continue
-			}
-			if plain = appendEntry(plain[:0], &w.entry); len(plain)+tagSize > maxValue {
-				c.metrics.writes.WithLabelValues("large").Inc()
+			plain = appendEntry(plain[:0], &w.entry)
+			if why := notWritten(len(plain), life); why != "" {
+				c.metrics.writes.WithLabelValues(why).Inc()
 				continue
 			}
 			p.Set(ctx, sealing.name(&w.key), sealing.seal(nil, &w.key, plain), min(life, maxLife))
@@ -281,6 +278,23 @@ func (c *Verdicts) write(ctx context.Context, batch []write) {
 		}
 		c.metrics.writes.WithLabelValues(result).Inc()
 	}
+}
+
+// NotWritten says why an entry is not written at an instant: "short", it is true for less than 250 ms more;
+// "large", it is larger than 64 KiB; "" when it is.
+func NotWritten(e *authz.Entry, at time.Time) string {
+	return notWritten(len(appendEntry(nil, e)), time.Unix(e.Until, 0).Sub(at))
+}
+
+// notWritten likewise of so many bytes that are true for so long.
+func notWritten(plain int, life time.Duration) string {
+	switch {
+	case life < minLife:
+		return "short"
+	case plain+tagSize > maxValue:
+		return "large"
+	}
+	return ""
 }
 
 // maxLife bounds how long Redis keeps an entry; the Gate makes none of more than a minute.

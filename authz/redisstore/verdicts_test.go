@@ -170,7 +170,14 @@ func TestVerdictsAreShared(t *testing.T) {
 	short.Until, old.Until = now, now-100
 	long.Verdict.Message = strings.Repeat("x", maxValue)
 	for i, e := range []authz.Entry{short, long, old} {
+		if why := NotWritten(&e, time.Now()); why != []string{"short", "large", "short"}[i] {
+			t.Errorf("%d is not written because it is %q", i, why)
+		}
 		one.Put(someKey(100+i), e)
+	}
+	written := someEntry(4)
+	if why := NotWritten(&written, time.Unix(written.Until, 0).Add(-minLife)); why != "" {
+		t.Errorf("what is as long as it must be is %q", why)
 	}
 	one.finds(two, 200) // is written after them
 	for i := range 3 {

@@ -14,7 +14,7 @@ func explainCommand() *cobra.Command {
 	var f questionFlags
 	var who callerFlags
 	var lic explainLicenseFlags
-	var cache bool
+	var cache cacheFlags
 	cmd := &cobra.Command{
 		Use:   "explain (--licenses DIR | --bundle FILE --key-file PUB) (--as CUSTOMER | --key KEY | --anonymous) METHOD URL | PRODUCT@VERSION",
 		Short: "Say how a decision comes about, or what a license says about time",
@@ -34,13 +34,16 @@ Exit codes: 0 allowed, 1 denied or not decided, 2 could not find out.`,
 	}
 	f.add(cmd)
 	who.add(cmd)
-	cmd.Flags().BoolVar(&cache, "cache", false, "say how a sidecar's caches keep the answer: what the key is made of, until when, and where")
+	cache.add(cmd)
 	addExplainLicenseFlags(cmd, &lic)
 	cmd.Flags().StringVarP(&lic.output, "output", "o", "", "table, json, or with --license svg (default: table on a terminal, else json)")
 	cmd.MarkFlagsMutuallyExclusive("license", "as", "key", "anonymous")
 	cmd.MarkFlagsMutuallyExclusive("license", "bundle")
 	cmd.MarkFlagsMutuallyExclusive("license", "cache")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if err := cache.load(); err != nil {
+			return err
+		}
 		if lic.license != "" {
 			if len(args) > 0 {
 				return fmt.Errorf("%s: --license asks about a license; ask about a request without it", args[0])
@@ -73,7 +76,7 @@ Exit codes: 0 allowed, 1 denied or not decided, 2 could not find out.`,
 		if err != nil {
 			return err
 		}
-		e.cache = cache
+		e.caches = cache.settings
 		if format == "json" {
 			err = printJSON(cmd.OutOrStdout(), e.document())
 		} else {
@@ -109,8 +112,8 @@ type explanation struct {
 	r        *authz.Request
 	d        *authz.Decision
 	x        *authz.Explanation
-	notAfter int64 // of the bundle
-	cache    bool  // how it is kept is told
+	notAfter int64     // of the bundle
+	caches   *settings // of the sidecar whose caches are told about; nil: of none
 }
 
 // explain asks and explains, also why the policy could not decide. That it was not asked because

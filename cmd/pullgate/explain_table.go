@@ -32,7 +32,7 @@ func (e *explanation) print(w io.Writer) error {
 			e.printCandidates(p, re)
 			e.printReasoning(p, re)
 		}
-		if e.cache {
+		if e.caches != nil {
 			e.printCache(p, re)
 		}
 	}
