@@ -12,6 +12,8 @@ package pullgate.check
 #   with, its use end, and the date before which a version must be dated (check 9 and what
 #   grace and kept versions cover). Undefined when one of the checks fails.
 standing(grant, time) := ["ok", ends, updates] if {
+	# Taken apart at once: a manifest takes 89 steps of topdown like this, 96 with a reference to each clock, and
+	# 103 with the helpers below.
 	{"starts": starts, "ends": ends, "updates": updates, "grace": _, "terminates": terminates, "revoked": revoked, "suspended": [from, to], "replaced": replaced} = grant.clocks
 	time < replaced
 	time < revoked

@@ -29,6 +29,8 @@ later contains boundary if {
 }
 
 later contains boundary if {
+	# One reference, and the time read once: with `some … in`, or with input.time in the comparison, a layer of 1,000
+	# versions takes 2,088 steps of topdown and more, in place of 1,088.
 	time := input.time
 	boundary := input.resource.candidates[_].boundaries[_]
 	time < boundary
