@@ -27,7 +27,7 @@ type crowd struct {
 	Customers int
 	Digests   int // in the index at least, those that customers ask for counted
 	// Bundles is how many are written, with ascending serials. Each differs from the one before in
-	// every section of its customers, every fourth of its keys and every repository, but in nothing
+	// every section of its customers, every sixteenth of its keys and every repository, but in nothing
 	// that the first asked customers ask for: verdicts about those stay in the cache, as they do when
 	// a publisher delivers the edits of a day.
 	Bundles int
