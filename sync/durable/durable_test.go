@@ -198,6 +198,7 @@ func TestFilesArePutInPlaceHere(t *testing.T) {
 		"sync/catalog/store.go":    "a damaged store is moved aside",
 		"sync/pull/keep.go":        "recover: what it moves is there already, and is moved again at the next start",
 		"authz/audit/writer.go":    "records are appended",
+		"authz/audit/syncer.go":    "the same",
 		"cmd/pullgate/licenses.go": "a directory that a person exports to",
 		"cmd/pullgate/output.go":   "reports for people and CI",
 	}
