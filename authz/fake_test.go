@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,7 @@ type fakeGeneration struct {
 	uncacheable        bool
 
 	evaluations atomic.Int64
+	mu          sync.Mutex // guards inputs while requests are under way
 	inputs      []Input
 }
 
@@ -81,7 +83,9 @@ func (g *fakeGeneration) Key(in *Input) ([32]byte, bool) {
 
 func (g *fakeGeneration) Evaluate(ctx context.Context, in *Input) (Verdict, error) {
 	g.evaluations.Add(1)
+	g.mu.Lock()
 	g.inputs = append(g.inputs, *in)
+	g.mu.Unlock()
 	if g.evaluate != nil {
 		return g.evaluate(ctx, in)
 	}
