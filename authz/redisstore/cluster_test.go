@@ -6,18 +6,12 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/pullgate/pullgate/examples/peers"
 )
 
 // Who finds a node of a Cluster dead asks the others which nodes there are now, as often as that happens.
 func TestTheOthersAreAskedAboutADeadNode(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := threeNodes(t)
 	s := open(t, Config{URLs: []string{"redis+cluster://" + c.Addrs()[0]}}).Tombstones("default")
 	if _, err := s.Heartbeat(t.Context()); err != nil {
 		t.Fatal(err)

@@ -135,14 +135,21 @@ func TestAnEntryUnderOneSecretIsEnough(t *testing.T) {
 	}
 }
 
-// Each node of a Cluster is asked for itself: what holds up one holds up nobody who asks another.
-func TestEachNodeOfAClusterIsAskedForItself(t *testing.T) {
-	t.Parallel()
+// threeNodes is a Cluster without replicas.
+func threeNodes(t *testing.T) *peers.RedisCluster {
+	t.Helper()
 	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = c.Close() }()
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// Each node of a Cluster is asked for itself: what holds up one holds up nobody who asks another.
+func TestEachNodeOfAClusterIsAskedForItself(t *testing.T) {
+	t.Parallel()
+	c := threeNodes(t)
 	d := verdicts(t, Config{URLs: []string{"redis+cluster://" + c.Addrs()[0]}})
 	d.shares(d, 60)
 	cluster := d.client.(*redis.ClusterClient)
@@ -191,11 +198,7 @@ func TestEachNodeOfAClusterIsAskedForItself(t *testing.T) {
 // call that a failure.
 func TestAClusterThatRefusesIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := threeNodes(t)
 	d := verdicts(t, Config{URLs: []string{"redis+cluster://" + c.Addrs()[0]}})
 	d.shares(d, 10)
 	for _, n := range c.Nodes {

@@ -327,11 +327,7 @@ func TestVerdictsWithTLSAndAUser(t *testing.T) {
 
 func TestVerdictsInACluster(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := threeNodes(t)
 	one := verdicts(t, Config{URLs: []string{"redis+cluster://" + c.Addrs()[0]}})
 	two := verdicts(t, Config{URLs: []string{"redis+cluster://" + c.Addrs()[1], "redis+cluster://" + c.Addrs()[2]}}, secretB, secretA)
 	one.shares(two, 60)
@@ -467,11 +463,7 @@ func TestRedisThatDoesNotAnswerIsLeftAlone(t *testing.T) {
 // A Cluster that has not yet said which nodes it has is left alone, too: nobody waits for that.
 func TestAClusterThatHasNeverAnsweredIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	c, err := peers.StartRedisCluster(t.Context(), peers.Redis(t), peers.RedisConfig{}, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
+	c := threeNodes(t)
 	p := proxy(t, c.Addrs()[0])
 	p.Set(peers.Fault{Mute: true})
 	d := verdicts(t, Config{URLs: []string{"redis+cluster://" + p.Addr}})
